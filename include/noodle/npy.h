@@ -1,0 +1,28 @@
+/* npy.h - write a float32 array in NumPy's format, rows in any order. */
+#ifndef NOODLE_NPY_H
+#define NOODLE_NPY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "noodle/status.h"
+
+typedef struct ndl_npy ndl_npy;
+
+/**
+ * Create PATH.part for a (rows, cols) array.
+ * @return NDL_OK; NDL_ECREATE, NDL_EPERM, NDL_EOS.
+ */
+ndl_status ndl_npy_create(ndl_npy **out, const char *path, uint64_t rows,
+                          uint64_t cols);
+
+/** Write row `row` (cols floats).  @return NDL_OK; NDL_EIO, NDL_EDATA. */
+ndl_status ndl_npy_write(ndl_npy *n, uint64_t row, const float *values);
+
+/** All rows must have been written.  Renames to PATH and frees; sets NULL. */
+ndl_status ndl_npy_commit(ndl_npy **n);
+
+/** Remove the part and free.  NULL is allowed; sets NULL. */
+void ndl_npy_discard(ndl_npy **n);
+
+#endif /* NOODLE_NPY_H */

@@ -1,0 +1,28 @@
+/* json.c - see json.h. */
+#include "noodle/json.h"
+
+#include <stdlib.h>
+
+#include "noodle/file.h"
+
+ndl_status ndl_json_parse(json_t **out, const char *text, size_t n,
+                          const char *what)
+{
+    json_error_t err;
+    json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES, &err);
+    if (!j)
+        return NDL_FAIL(NDL_EDATA, "%s: line %d, column %d: not valid JSON: %s",
+                        what, err.line, err.column, err.text);
+    *out = j;
+    return NDL_OK;
+}
+
+ndl_status ndl_json_load(json_t **out, const char *path, size_t max_bytes)
+{
+    char *text = NULL;
+    size_t n = 0;
+    NDL_TRY(ndl_file_read(&text, &n, path, max_bytes));
+    const ndl_status st = ndl_json_parse(out, text, n, path);
+    free(text);
+    return st;
+}
