@@ -1,0 +1,182 @@
+/*
+ * kernels.h - the table of compute kernels.
+ *
+ * Kernels are leaves: plain arrays in, plain arrays out.  They do not
+ * allocate, lock, log, fail, or know what a model is.  The reference version
+ * of each is the definition of its bits: every other version gives the same
+ * bits (and the tests hold it to that), whatever the number of rows, the tile
+ * and the thread.  How (KERNELS of the design):
+ *   - a matrix product's output lane is one chain of fused multiply-adds over
+ *     k in increasing order, started from +0;
+ *   - other sums (norms, softmax) have 16 strided partial results
+ *     (lane = i mod 16), folded 8, 4, 2, 1: s[i] += s[i + 8] and so on;
+ *   - exp, tanh and the like are our own polynomials, never libm's;
+ *   - no contraction by the compiler (-ffp-contract=off); flush-to-zero and
+ *     denormals-are-zero are set in every thread (ndl_fp_setup).
+ *
+ * Common terms.  Panels: weights (N, K) as [N/16][K][16] f32 or
+ * [N/16][ceil(K/2)][16][2] bf16, 64-byte aligned.  Rows of activations are
+ * row-major f32 with a stride in floats (ld >= columns), any alignment.
+ * Outputs overlap no input unless said.  Counts may be 0.
+ */
+#ifndef NDL_KERNELS_H
+#define NDL_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    NDL_LANES = 16,
+    NDL_PAGE_KEYS = 256 /* keys of one attention page (chunk) */
+};
+
+/* y[t][16 p + lane] = sum over k of x[t][k] * w[p][k][lane], for t < rows,
+ * p < panels.  y has ldy >= 16 * panels. */
+#define NDL_DECL_MATMUL(name, weight)                                          \
+    void name(float *y, size_t ldy, const float *x, size_t ldx,                \
+              const weight *w, int rows, int panels, int k)
+
+/* y[t] = x[t] / sqrt(mean(x^2) + eps) * gain:  s = sum of x*x by fma in 16
+ * lanes, folded; r = 1 / sqrtf(s / d + eps); y = (x * r) * gain. */
+#define NDL_DECL_RMSNORM(name)                                                 \
+    void name(float *y, size_t ldy, const float *x, size_t ldx,                \
+              const float *gain, int rows, int d, float eps)
+
+/* mean = fold(sum x) / d; var = fold(fma of (x - mean)^2) / d;
+ * r = 1 / sqrtf(var + eps); y = fma((x - mean) * r, gain, bias). */
+#define NDL_DECL_LAYERNORM(name)                                               \
+    void name(float *y, size_t ldy, const float *x, size_t ldx,                \
+              const float *gain, const float *bias, int rows, int d,           \
+              float eps)
+
+/* Rotate in place.  x: (rows, heads * hd), table: (rows, hd/2, 2) of (cos,
+ * sin), hd even.  Inside a head, blocks of 2 * pair elements: for block j and
+ * l < pair, a = x[2 pair j + l], b = x[2 pair j + pair + l], frequency index
+ * f = pair j + l:  a' = fma(a, cos, -(b * sin)), b' = fma(b, cos, a * sin).
+ * pair divides hd / 2. */
+#define NDL_DECL_ROPE(name)                                                    \
+    void name(float *x, size_t ldx, const float *table, int rows, int heads,   \
+              int hd, int pair)
+
+/* y[t][i] = silu(gate) * up where x[t] alternates 16 gates and 16 ups:
+ * gate = x[t][32 (i/16) + i%16], up = x[t][32 (i/16) + 16 + i%16], i < f;
+ * silu(g) = g / (1 + exp(-g)). */
+#define NDL_DECL_SWIGLU(name)                                                  \
+    void name(float *y, size_t ldy, const float *x, size_t ldx, int rows, int f)
+
+/* y[t][i] = gelu_tanh(x[t][i]); y may be x.
+ * 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), tanh by exp. */
+#define NDL_DECL_GELU(name)                                                    \
+    void name(float *y, size_t ldy, const float *x, size_t ldx, int rows, int f)
+
+/* y[t][i] += x[t][i], i < d. */
+#define NDL_DECL_ADD(name)                                                     \
+    void name(float *y, size_t ldy, const float *x, size_t ldx, int rows, int d)
+
+/* y[t][i] += b[i], i < d. */
+#define NDL_DECL_BIAS(name)                                                    \
+    void name(float *y, size_t ldy, const float *b, int rows, int d)
+
+/* Keys and values of one (layer, kv head) in pages of 256 keys.  With
+ * hp = hd rounded up to 16:
+ *   f32   K page [16][hd][16]      V page [256][hp]
+ *   bf16  K page [16][hd/2][16][2] V page [128][hp][2]
+ * Store key number `key` (0..255) from k[hd], v[hd]; the lanes of V past hd
+ * are written as 0.  bf16 rounds to nearest even, and the words that key and
+ * key ^ 1 share are read and written whole: not by two threads at once. */
+#define NDL_DECL_KV_STORE(name, cell)                                          \
+    void name(cell *kpage, cell *vpage, int key, const float *k,               \
+              const float *v, int hd)
+
+/* One page of keys for `rows` query rows that share a kv head; row r sees
+ * keys 0 .. n_keys[r]-1 of the page, 1 <= n_keys[r] <= 256.
+ *   s[r][j] = (sum over d of q[r][d] * k[j][d], one fma chain) * scale
+ *   m[r] = max of s[r][j];  p = exp(s - m);  masked keys count 0
+ *   l[r] = sum of p in 16 lanes (key mod 16), folded
+ *   o[r][i] = sum over visible keys j in order of p[r][j] * v[j][i] (fma),
+ *             i < hp, stride hp
+ * scratch: (rows, 256) floats, 64-byte aligned. */
+#define NDL_DECL_ATTEND(name, cell)                                            \
+    void name(float *o, float *m, float *l, const float *const *q,             \
+              const cell *kpage, const cell *vpage, const int *n_keys,         \
+              int rows, int hd, float scale, float *scratch)
+
+/* Merge the result of a later page (o2, m2, l2) into (o, m, l), stride hp:
+ * n = max(m, m2), a = exp(m - n), b = exp(m2 - n); l = fma(l, a, l2 * b);
+ * o = fma(o, a, o2 * b); m = n. */
+#define NDL_DECL_ATTEND_MERGE(name)                                            \
+    void name(float *o, float *m, float *l, const float *o2, const float *m2,  \
+              const float *l2, int rows, int hd)
+
+/* Gather row `row` of a matrix in panels: y[k] = w[row/16][k][row%16]. */
+#define NDL_DECL_GATHER(name, weight)                                          \
+    void name(float *y, const weight *w, int row, int k)
+
+/* y[i] = exp(x[i]); <= 2 ULP; 0 below -87.33654, inf above 88.72283;
+ * y may be x. */
+#define NDL_DECL_EXP(name) void name(float *y, const float *x, int n)
+
+typedef NDL_DECL_MATMUL((*ndl_matmul_f32_fn), float);
+typedef NDL_DECL_MATMUL((*ndl_matmul_bf16_fn), uint16_t);
+typedef NDL_DECL_RMSNORM((*ndl_rmsnorm_fn));
+typedef NDL_DECL_LAYERNORM((*ndl_layernorm_fn));
+typedef NDL_DECL_ROPE((*ndl_rope_fn));
+typedef NDL_DECL_SWIGLU((*ndl_swiglu_fn));
+typedef NDL_DECL_GELU((*ndl_gelu_fn));
+typedef NDL_DECL_ADD((*ndl_add_fn));
+typedef NDL_DECL_BIAS((*ndl_bias_fn));
+typedef NDL_DECL_KV_STORE((*ndl_kv_store_f32_fn), float);
+typedef NDL_DECL_KV_STORE((*ndl_kv_store_bf16_fn), uint16_t);
+typedef NDL_DECL_ATTEND((*ndl_attend_f32_fn), float);
+typedef NDL_DECL_ATTEND((*ndl_attend_bf16_fn), uint16_t);
+typedef NDL_DECL_ATTEND_MERGE((*ndl_attend_merge_fn));
+typedef NDL_DECL_GATHER((*ndl_gather_f32_fn), float);
+typedef NDL_DECL_GATHER((*ndl_gather_bf16_fn), uint16_t);
+typedef NDL_DECL_EXP((*ndl_exp_fn));
+
+typedef struct ndl_kernels {
+    const char *name; /* "ref", "avx2" */
+    ndl_matmul_f32_fn matmul_f32;
+    ndl_matmul_bf16_fn matmul_bf16;
+    ndl_rmsnorm_fn rmsnorm;
+    ndl_layernorm_fn layernorm;
+    ndl_rope_fn rope;
+    ndl_swiglu_fn swiglu;
+    ndl_gelu_fn gelu;
+    ndl_add_fn add;
+    ndl_bias_fn bias;
+    ndl_kv_store_f32_fn kv_store_f32;
+    ndl_kv_store_bf16_fn kv_store_bf16;
+    ndl_attend_f32_fn attend_f32;
+    ndl_attend_bf16_fn attend_bf16;
+    ndl_attend_merge_fn attend_merge;
+    ndl_gather_f32_fn gather_f32;
+    ndl_gather_bf16_fn gather_bf16;
+    ndl_exp_fn exp;
+} ndl_kernels;
+
+enum { NDL_CPU_AVX2 = 1 << 0 }; /* AVX2, FMA, F16C */
+
+/* CPU features of this machine, by CPUID and what the system saves. */
+unsigned ndl_cpu_flags(void);
+
+/* Flags for a name: "ref" 0, "avx2" NDL_CPU_AVX2; -1 if unknown. */
+int ndl_cpu_parse(const char *name);
+
+/* Fill `k` with the best version that `flags` permits; flags == 0 gives the
+ * reference table, which is always complete. */
+void ndl_kernels_init(ndl_kernels *k, unsigned flags);
+
+/* Set flush-to-zero and denormals-are-zero in the calling thread. */
+void ndl_fp_setup(void);
+
+/* cos and sin of positions for RoPE, in double with our own reduction and
+ * polynomials so that every CPU gives the same bits: table (hd/2, 2), for
+ * angle = position * inv_freq[f].  Error < 1e-7 for positions < 2^24. */
+void ndl_rope_table(float *table, int position, const double *inv_freq,
+                    int n_freq);
+
+/* inv[f] = theta^(-2f/hd) in double without libm, 1e-12 relative. */
+void ndl_rope_inverse(double *inv, double theta, int hd);
+
+#endif /* NDL_KERNELS_H */

@@ -1,0 +1,453 @@
+/* check_attend.c - attention over a page, merge of pages, store of a key. */
+#include "kernel_check.h"
+
+enum { Q, K, V, K2, V2, O, M, L, O2, M2, L2, S, KEY, VALUE };
+enum { MAX_ROWS = 26 };
+
+/* A page, its query rows and what attention makes of them. */
+typedef struct page {
+    int bf16, hd, hp, rows;
+    float scale;
+    int n_keys[MAX_ROWS];
+    const float *q[MAX_ROWS];
+    void *k, *v;
+} page;
+
+typedef struct result {
+    float *o, *m, *l;
+} result;
+
+static void *random_page(int slot, size_t n, int bf16)
+{
+    if (bf16) return random_cells(slot, n);
+    return random_floats(slot, n);
+}
+
+static page make_page(int bf16, int hd, int rows)
+{
+    page p = { .bf16 = bf16, .hd = hd, .rows = rows };
+    p.hp = (hd + 15) / 16 * 16;
+    p.scale = 1.0f / sqrtf((float)hd);
+    p.k = random_page(K, (size_t)hd * 256, bf16);
+    p.v = random_page(V, (size_t)p.hp * 256, bf16);
+    float *q = random_floats(Q, (size_t)rows * hd);
+    int first = random_int(1, 256);
+    for (int r = 0; r < rows; r++) {
+        p.q[r] = q + (size_t)(rows - 1 - r) * hd;
+        p.n_keys[r] = first + r < 256 ? first + r : 256;
+        if (rows % 2) p.n_keys[r] = random_int(1, 256);
+    }
+    return p;
+}
+
+static result attend(const ndl_kernels *k, const page *p, int slot)
+{
+    size_t rows = (size_t)p->rows;
+    result out = { guard_floats(slot, rows * p->hp),
+                   guard_floats(slot + 1, rows), guard_floats(slot + 2, rows) };
+    float *scratch = guard_floats(S, rows * 256);
+    if (p->bf16)
+        k->attend_bf16(out.o, out.m, out.l, p->q, p->k, p->v, p->n_keys,
+                       p->rows, p->hd, p->scale, scratch);
+    else
+        k->attend_f32(out.o, out.m, out.l, p->q, p->k, p->v, p->n_keys, p->rows,
+                      p->hd, p->scale, scratch);
+    assert_guards_intact();
+    return out;
+}
+
+static void assert_same_results(const page *p, result a, result b)
+{
+    assert_same_bits(a.m, b.m, (size_t)p->rows);
+    assert_same_bits(a.l, b.l, (size_t)p->rows);
+    assert_same_bits(a.o, b.o, (size_t)p->rows * p->hp);
+}
+
+static double cell(const page *p, const void *cells, size_t at)
+{
+    if (p->bf16) return f32_of_bf16(((const uint16_t *)cells)[at]);
+    return ((const float *)cells)[at];
+}
+
+static double key_at(const page *p, int j, int i)
+{
+    size_t panel = (size_t)(j / 16) * 16 * p->hd, lane = (size_t)(j % 16);
+    if (p->bf16) return cell(p, p->k, panel + (i / 2 * 16 + lane) * 2 + i % 2);
+    return cell(p, p->k, panel + (size_t)i * 16 + lane);
+}
+
+static double value_at(const page *p, int j, int i)
+{
+    if (p->bf16)
+        return cell(p, p->v, ((size_t)(j / 2) * p->hp + i) * 2 + j % 2);
+    return cell(p, p->v, (size_t)j * p->hp + i);
+}
+
+/* The scores of row r in fp64; returns a bound of their error in f32. */
+static double fp64_scores(const page *p, int r, double *s)
+{
+    double error = 0;
+    for (int j = 0; j < p->n_keys[r]; j++) {
+        double sum = 0, size = 0;
+        for (int i = 0; i < p->hd; i++) {
+            double term = p->q[r][i] * key_at(p, j, i);
+            sum += term;
+            size += fabs(term);
+        }
+        s[j] = sum * p->scale;
+        error = fmax(error, (p->hd + 2) * 0x1p-24 * size * p->scale);
+    }
+    return error + 0x1p-100;
+}
+
+/* A score off by e changes its p by the factor exp(e); the maximum adds the
+ * same again; exp itself 2 ULP; sums of n terms n u of the magnitudes. */
+static void compare_row(const page *p, int r, result got, worst bad[3])
+{
+    double s[256], top = -HUGE_VAL, l = 0;
+    int n = p->n_keys[r];
+    double e = fp64_scores(p, r, s);
+    for (int j = 0; j < n; j++) top = fmax(top, s[j]);
+    worst_add(&bad[0], got.m[r], top, e + fabs(top) * 0x1p-24);
+    double relative = 2.5 * e + (fabs(top) + 16) * 0x1p-23 + n * 0x1p-24;
+    for (int j = 0; j < n; j++) l += s[j] = exp(s[j] - top);
+    worst_add(&bad[1], got.l[r], l, l * relative);
+    for (int i = 0; i < p->hp; i++) {
+        double sum = 0, size = 0;
+        for (int j = 0; j < n; j++) {
+            sum += s[j] * value_at(p, j, i);
+            size += fabs(s[j] * value_at(p, j, i));
+        }
+        worst_add(&bad[2], got.o[r * p->hp + i], sum,
+                  size * relative + n * 0x1p-120);
+    }
+}
+
+static int random_hd(int max)
+{
+    return 2 * random_int(1, max / 2);
+}
+
+static void every_version_is_close_to_fp64(void **state)
+{
+    (void)state;
+    ndl_kernels k[2];
+    worst bad[3] = { { 0, 0 } };
+    for (int v = 0; v < versions(k); v++)
+        for (int i = 0; i < 40; i++) {
+            page p = make_page(i % 2, random_hd(80), random_int(1, 7));
+            result out = attend(&k[v], &p, O);
+            for (int r = 0; r < p.rows; r++) compare_row(&p, r, out, bad);
+        }
+    assert_within(&bad[0], "attend maximum");
+    assert_within(&bad[1], "attend sum");
+    assert_within(&bad[2], "attend output");
+}
+
+static void avx2_gives_the_bits_of_ref(void **state)
+{
+    (void)state;
+    ndl_kernels k[2];
+    fast_version();
+    versions(k);
+    for (int i = 0; i < 80; i++) {
+        page p = make_page(i % 2, random_hd(i % 8 ? 70 : 200),
+                           random_int(0, i % 8 ? 8 : MAX_ROWS));
+        result a = attend(&k[0], &p, O), b = attend(&k[1], &p, O2);
+        assert_same_results(&p, a, b);
+    }
+}
+
+static void a_row_does_not_depend_on_the_other_rows(void **state)
+{
+    (void)state;
+    ndl_kernels k[2];
+    for (int v = 0; v < versions(k); v++)
+        for (int i = 0; i < 12; i++) {
+            page p = make_page(i % 2, random_hd(70), random_int(1, 13));
+            result all = attend(&k[v], &p, O);
+            for (int r = 0; r < p.rows; r++) {
+                page one = p;
+                one.rows = 1;
+                one.n_keys[0] = p.n_keys[r];
+                one.q[0] = p.q[r];
+                result alone = attend(&k[v], &one, O2);
+                result row = { all.o + (size_t)r * p.hp, all.m + r, all.l + r };
+                assert_same_results(&one, row, alone);
+            }
+        }
+}
+
+/* NaN in every key and value that no row may see. */
+static void poison_after(const page *p, int n)
+{
+    for (int j = n; j < 256; j++) {
+        float k[256], v[256];
+        for (int i = 0; i < p->hd; i++) k[i] = v[i] = NAN;
+        ndl_kernels ref;
+        ndl_kernels_init(&ref, 0);
+        if (p->bf16)
+            ref.kv_store_bf16(p->k, p->v, j, k, v, p->hd);
+        else
+            ref.kv_store_f32(p->k, p->v, j, k, v, p->hd);
+    }
+}
+
+static void masked_keys_take_no_part(void **state)
+{
+    (void)state;
+    ndl_kernels k[2];
+    for (int v = 0; v < versions(k); v++)
+        for (int i = 0; i < 40; i++) {
+            page p = make_page(i % 2, random_hd(40), random_int(1, 8));
+            int n = random_int(1, 255);
+            for (int r = 0; r < p.rows; r++) p.n_keys[r] = n > r ? n - r : 1;
+            result clean = attend(&k[v], &p, O);
+            poison_after(&p, n);
+            result out = attend(&k[v], &p, O2);
+            assert_same_results(&p, out, clean);
+        }
+}
+
+/* Row 0 alone sees the last keys, which are NaN: the other rows of its tile
+ * give the bits that they give over a clean page. */
+static void a_row_stops_at_its_own_count(void **state)
+{
+    (void)state;
+    ndl_kernels k[2];
+    for (int v = 0; v < versions(k); v++)
+        for (int i = 0; i < 40; i++) {
+            page p = make_page(i % 2, random_hd(70), random_int(2, 13));
+            p.n_keys[0] = 256;
+            int most = random_int(1, 255);
+            for (int r = 1; r < p.rows; r++)
+                p.n_keys[r] = random_int(i % 4 ? most : 1, most);
+            result clean = attend(&k[v], &p, O);
+            poison_after(&p, most);
+            result out = attend(&k[v], &p, O2);
+            page rest = p;
+            rest.rows--;
+            result a = { clean.o + p.hp, clean.m + 1, clean.l + 1 };
+            result b = { out.o + p.hp, out.m + 1, out.l + 1 };
+            assert_same_results(&rest, b, a);
+            assert_true(out.l[0] != out.l[0]);
+        }
+}
+
+static void one_key_gives_its_value(void **state)
+{
+    (void)state;
+    ndl_kernels k[2];
+    for (int v = 0; v < versions(k); v++)
+        for (int bf16 = 0; bf16 < 2; bf16++) {
+            page p = make_page(bf16, 48, 3);
+            for (int r = 0; r < 3; r++) p.n_keys[r] = 1;
+            result out = attend(&k[v], &p, O);
+            for (int i = 0; i < 3 * 48; i++) {
+                float want = (float)value_at(&p, 0, i % 48);
+                assert_true(out.o[i] == want || fabsf(want) < 1.2e-38f);
+            }
+            for (int r = 0; r < 3; r++) assert_true(out.l[r] == 1.0f);
+        }
+}
+
+/* One softmax over several pages in fp64, for one row; `top` is any number
+ * near its maximum. */
+typedef struct softmax {
+    double top, l, o[48], size[48], error;
+} softmax;
+
+static void softmax_add(softmax *all, const page *p, int r)
+{
+    double s[256];
+    all->error = fmax(all->error, fp64_scores(p, r, s));
+    for (int j = 0; j < p->n_keys[r]; j++) {
+        double weight = exp(s[j] - all->top);
+        all->l += weight;
+        for (int i = 0; i < p->hp; i++) {
+            double term = weight * value_at(p, j, i);
+            all->o[i] += term;
+            all->size[i] += fabs(term);
+        }
+    }
+}
+
+static result attend_more(const ndl_kernels *k, page *p, int slot, int n,
+                          softmax *all)
+{
+    random_page(K, 34 * 256, 0);
+    random_page(V, 48 * 256, 0);
+    for (int r = 0; r < p->rows; r++) p->n_keys[r] = n;
+    result out = attend(k, p, slot);
+    if (all->l == 0) all->top = out.m[1];
+    softmax_add(all, p, 1);
+    return out;
+}
+
+/* A page of 256 keys, then one of 100; the bound is that of compare_row, for
+ * the quotient twice. */
+static void merged_pages_equal_one_softmax(void **state)
+{
+    (void)state;
+    ndl_kernels k[2];
+    worst bad = { 0, 0 };
+    for (int v = 0; v < versions(k); v++)
+        for (int round = 0; round < 10; round++) {
+            page p = make_page(0, 34, 3);
+            p.scale *= 0x1p-8f; /* exp(s - top) must fit fp64 on any page */
+            softmax all = { 0 };
+            result a = attend_more(&k[v], &p, O, 256, &all);
+            result b = attend_more(&k[v], &p, O2, 100, &all);
+            k[v].attend_merge(a.o, a.m, a.l, b.o, b.m, b.l, 3, 34);
+            assert_guards_intact();
+            double relative = 5 * all.error + 500 * 0x1p-24;
+            for (int i = 0; i < 34; i++)
+                worst_add(&bad, a.o[48 + i] / a.l[1], all.o[i] / all.l,
+                          all.size[i] / all.l * relative);
+        }
+    assert_within(&bad, "merge");
+}
+
+static void merge_avx2_gives_the_bits_of_ref(void **state)
+{
+    (void)state;
+    ndl_kernels k[2];
+    fast_version();
+    versions(k);
+    for (int i = 0; i < 50; i++) {
+        int hd = random_hd(200), rows = random_int(0, 9);
+        size_t n = (size_t)rows * ((hd + 15) / 16 * 16), m = (size_t)rows;
+        float *o = random_floats(O, n), *o2 = random_floats(K, n);
+        float *max = random_floats(M, m), *max2 = random_floats(V, m);
+        float *l = random_floats(L, m), *l2 = random_floats(K2, m);
+        float *fo = guard_floats(O2, n), *fm = guard_floats(M2, m);
+        float *fl = guard_floats(L2, m);
+        if (rows) {
+            memcpy(fo, o, n * sizeof *o);
+            memcpy(fm, max, m * sizeof *max);
+            memcpy(fl, l, m * sizeof *l);
+        }
+        k[0].attend_merge(o, max, l, o2, max2, l2, rows, hd);
+        k[1].attend_merge(fo, fm, fl, o2, max2, l2, rows, hd);
+        assert_same_bits(fo, o, n);
+        assert_same_bits(fm, max, m);
+        assert_same_bits(fl, l, m);
+        assert_guards_intact();
+    }
+}
+
+static void store(const ndl_kernels *k, const page *p, int j, const float *key,
+                  const float *value)
+{
+    if (p->bf16)
+        k->kv_store_bf16(p->k, p->v, j, key, value, p->hd);
+    else
+        k->kv_store_f32(p->k, p->v, j, key, value, p->hd);
+}
+
+/* Stores keys in random order; every cell then holds what was last stored,
+ * rounded, and nothing else has changed. */
+static void a_stored_key_is_found_where_attention_reads(void **state)
+{
+    (void)state;
+    ndl_kernels k[2];
+    for (int v = 0; v < versions(k); v++)
+        for (int round = 0; round < 20; round++) {
+            page p = make_page(round % 2, random_hd(70), 1);
+            page before = p;
+            size_t size = p.bf16 ? 2 : 4;
+            size_t nk = size * p.hd * 256, nv = size * p.hp * 256;
+            before.k = memcpy(guard_bytes(K2, nk), p.k, nk);
+            before.v = memcpy(guard_bytes(V2, nv), p.v, nv);
+            int j = random_int(0, 255);
+            float *key = random_floats(KEY, (size_t)p.hd);
+            float *value = random_floats(VALUE, (size_t)p.hd);
+            store(&k[v], &p, j, key, value);
+            assert_guards_intact();
+            double unit = p.bf16 ? 0x1p-8 : 0;
+            for (int i = 0; i < p.hd; i++)
+                assert_true(fabs(key_at(&p, j, i) - key[i]) <=
+                            fabs((double)key[i]) * unit + 0x1p-125);
+            for (int i = 0; i < p.hp; i++) {
+                double want = i < p.hd ? value[i] : 0;
+                assert_true(fabs(value_at(&p, j, i) - want) <=
+                            fabs(want) * unit + 0x1p-125);
+            }
+            for (int other = 0; other < 256; other++) {
+                if (other == j) continue;
+                for (int i = 0; i < p.hd; i++)
+                    assert_true(key_at(&p, other, i) ==
+                                key_at(&before, other, i));
+                for (int i = 0; i < p.hp; i++)
+                    assert_true(value_at(&p, other, i) ==
+                                value_at(&before, other, i));
+            }
+        }
+}
+
+/* Ties, denormals, overflow to infinity and NaN, bit by bit. */
+static void bf16_rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    static const uint32_t cases[][2] = {
+        { 0x3f808000, 0x3f80 }, { 0x3f818000, 0x3f82 }, { 0x3f808001, 0x3f81 },
+        { 0x3f807fff, 0x3f80 }, { 0x7f7fffff, 0x7f80 }, { 0xff7fffff, 0xff80 },
+        { 0x7f800000, 0x7f80 }, { 0x7f800001, 0x7fc0 }, { 0xffc12345, 0xffc1 },
+        { 0x00018000, 0x0002 }, { 0x80000000, 0x8000 }, { 0x7fffffff, 0x7fff },
+    };
+    enum { N = sizeof cases / sizeof *cases };
+    ndl_kernels k[2];
+    float x[16] = { 0 };
+    for (int i = 0; i < N; i++) memcpy(x + i, &cases[i][0], 4);
+    for (int v = 0; v < versions(k); v++)
+        for (int j = 0; j < 2; j++) {
+            uint16_t *kp = random_cells(K, 16 * 256);
+            uint16_t *vp = random_cells(V, 16 * 256);
+            k[v].kv_store_bf16(kp, vp, j, x, x, 16);
+            for (int i = 0; i < N; i++) {
+                assert_int_equal(vp[2 * i + j], cases[i][1]);
+                assert_int_equal(kp[(i / 2 * 16 + j) * 2 + i % 2], cases[i][1]);
+            }
+        }
+}
+
+static void store_avx2_gives_the_bits_of_ref(void **state)
+{
+    (void)state;
+    ndl_kernels k[2];
+    fast_version();
+    versions(k);
+    for (int i = 0; i < 200; i++) {
+        page p = make_page(i % 2, random_hd(140), 1), fast = p;
+        size_t size = p.bf16 ? 2 : 4;
+        size_t nk = size * p.hd * 256, nv = size * p.hp * 256;
+        fast.k = memcpy(guard_bytes(K2, nk), p.k, nk);
+        fast.v = memcpy(guard_bytes(V2, nv), p.v, nv);
+        int j = random_int(0, 255);
+        float *key = random_floats(KEY, (size_t)p.hd);
+        float *value = random_floats(VALUE, (size_t)p.hd);
+        store(&k[0], &p, j, key, value);
+        store(&k[1], &fast, j, key, value);
+        assert_memory_equal(fast.k, p.k, nk);
+        assert_memory_equal(fast.v, p.v, nv);
+        assert_guards_intact();
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_version_is_close_to_fp64),
+        cmocka_unit_test(avx2_gives_the_bits_of_ref),
+        cmocka_unit_test(a_row_does_not_depend_on_the_other_rows),
+        cmocka_unit_test(masked_keys_take_no_part),
+        cmocka_unit_test(a_row_stops_at_its_own_count),
+        cmocka_unit_test(one_key_gives_its_value),
+        cmocka_unit_test(merged_pages_equal_one_softmax),
+        cmocka_unit_test(merge_avx2_gives_the_bits_of_ref),
+        cmocka_unit_test(a_stored_key_is_found_where_attention_reads),
+        cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(store_avx2_gives_the_bits_of_ref),
+    };
+    return cmocka_run_group_tests(tests, guards_create, guards_destroy);
+}

@@ -1,0 +1,75 @@
+/* check_table.c - the choice of versions, and the floating-point mode. */
+#include "kernel_check.h"
+
+typedef void (*any_fn)(void);
+
+/* The table after its name is function pointers only. */
+static void assert_complete(const ndl_kernels *k)
+{
+    enum {
+        N = (sizeof *k - offsetof(ndl_kernels, matmul_f32)) / sizeof(any_fn)
+    };
+    any_fn entries[N];
+    memcpy(entries, &k->matmul_f32, sizeof entries);
+    for (int i = 0; i < N; i++) assert_true(entries[i] != NULL);
+}
+
+static void every_table_is_complete(void **state)
+{
+    (void)state;
+    ndl_kernels k[2];
+    for (int v = 0; v < versions(k); v++) assert_complete(&k[v]);
+}
+
+static void no_flags_give_the_reference(void **state)
+{
+    (void)state;
+    ndl_kernels k;
+    ndl_kernels_init(&k, 0);
+    assert_string_equal(k.name, "ref");
+}
+
+static void avx2_replaces_the_products(void **state)
+{
+    (void)state;
+    ndl_kernels ref, fast = fast_version();
+    ndl_kernels_init(&ref, 0);
+    assert_string_equal(fast.name, "avx2");
+    assert_true(fast.matmul_f32 != ref.matmul_f32);
+    assert_true(fast.matmul_bf16 != ref.matmul_bf16);
+    assert_true(fast.attend_f32 != ref.attend_f32);
+}
+
+static void names_of_levels_are_known(void **state)
+{
+    (void)state;
+    assert_int_equal(ndl_cpu_parse("ref"), 0);
+    assert_int_equal(ndl_cpu_parse("avx2"), NDL_CPU_AVX2);
+    assert_int_equal(ndl_cpu_parse("AVX2"), -1);
+    assert_int_equal(ndl_cpu_parse(""), -1);
+}
+
+#if defined(__x86_64__)
+static void denormals_are_zero_after_set_up(void **state)
+{
+    (void)state;
+    volatile float small = 2e-38f, half = 0.25f, denormal = 1e-40f;
+    volatile float out = small * half, in = denormal * 1e10f;
+    assert_true(out == 0);
+    assert_true(in == 0);
+}
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_table_is_complete),
+        cmocka_unit_test(no_flags_give_the_reference),
+        cmocka_unit_test(avx2_replaces_the_products),
+        cmocka_unit_test(names_of_levels_are_known),
+#if defined(__x86_64__)
+        cmocka_unit_test(denormals_are_zero_after_set_up),
+#endif
+    };
+    return cmocka_run_group_tests(tests, guards_create, guards_destroy);
+}
