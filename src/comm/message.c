@@ -1,0 +1,137 @@
+/*
+ * message.c - see message.h.
+ *
+ * Every number in a message may be anything.  Counts have 32 bits and are
+ * added and multiplied in 64; where even that could overflow, the length of
+ * the message is divided instead.
+ */
+#include "noodle/message.h"
+
+#include <math.h>
+#include <string.h>
+
+size_t ndl_message_batch_bytes(uint32_t n_seqs, uint32_t n_rows,
+                               uint32_t row_bytes)
+{
+    const uint64_t front =
+        sizeof(ndl_wire_batch) + (uint64_t)n_seqs * sizeof(ndl_wire_seq);
+    const uint64_t rows = (uint64_t)n_rows * row_bytes;
+    if (rows > SIZE_MAX - front) return SIZE_MAX;
+    return (size_t)(front + rows);
+}
+
+ndl_wire_seq *ndl_message_batch_table(void *msg)
+{
+    return (ndl_wire_seq *)((unsigned char *)msg + sizeof(ndl_wire_batch));
+}
+
+void *ndl_message_batch_rows(void *msg)
+{
+    const ndl_wire_batch *h = msg;
+    return ndl_message_batch_table(msg) + h->n_seqs;
+}
+
+ndl_wire_token *ndl_message_tokens(void *msg)
+{
+    return (ndl_wire_token *)((unsigned char *)msg + sizeof(ndl_wire_batch));
+}
+
+static bool read_header(ndl_wire_batch *h, const void *msg, size_t len)
+{
+    if (len < sizeof *h) return false;
+    memcpy(h, msg, sizeof *h);
+    return h->magic == NDL_WIRE_MAGIC && h->reserved == 0;
+}
+
+static bool is_share(float x)
+{
+    return x >= 0.0f && x <= 1.0f; /* false for NaN */
+}
+
+static bool seq_is_valid(const ndl_wire_seq *s, uint32_t n_slots)
+{
+    const uint32_t known = NDL_SEQ_SAMPLE | NDL_SEQ_LOGITS;
+    return s->slot < n_slots && s->n_rows >= 1 && s->n_rows <= INT32_MAX &&
+           s->pos <= INT32_MAX - s->n_rows && (s->flags & ~known) == 0 &&
+           isfinite(s->temperature) && s->temperature >= 0.0f &&
+           is_share(s->top_p) && is_share(s->min_p) && s->top_k >= 0;
+}
+
+/* Do the lengths of table and rows add up to exactly `len`? */
+static bool sizes_add_up(const ndl_wire_batch *h, size_t len)
+{
+    const size_t rest = len - sizeof *h;
+    if (rest / sizeof(ndl_wire_seq) < h->n_seqs) return false;
+    const size_t rows_bytes = rest - h->n_seqs * sizeof(ndl_wire_seq);
+    return rows_bytes % h->row_bytes == 0 &&
+           rows_bytes / h->row_bytes == h->n_rows;
+}
+
+static bool table_is_valid(const ndl_wire_batch *h, const unsigned char *table,
+                           uint32_t n_slots)
+{
+    uint64_t n_rows = 0;
+    for (uint32_t i = 0; i < h->n_seqs; i++) {
+        ndl_wire_seq s;
+        memcpy(&s, table + (size_t)i * sizeof s, sizeof s);
+        if (!seq_is_valid(&s, n_slots)) return false;
+        n_rows += s.n_rows;
+    }
+    return n_rows == h->n_rows;
+}
+
+bool ndl_message_batch_is_valid(const void *msg, size_t len, uint32_t row_bytes,
+                                uint32_t max_rows, uint32_t n_slots)
+{
+    ndl_wire_batch h;
+    if (!read_header(&h, msg, len)) return false;
+    if (h.kind == NDL_BATCH_STOP)
+        return h.n_rows == 0 && h.n_seqs == 0 && len == sizeof h;
+    if (h.kind != NDL_BATCH_ROWS || h.batch_id == 0) return false;
+    if (row_bytes == 0 || h.row_bytes != row_bytes) return false;
+    if (h.n_rows == 0 || h.n_rows > max_rows) return false;
+    if (h.n_seqs == 0 || h.n_seqs > h.n_rows || h.n_seqs > n_slots)
+        return false;
+    return sizes_add_up(&h, len) &&
+           table_is_valid(&h, (const unsigned char *)msg + sizeof h, n_slots);
+}
+
+bool ndl_message_tokens_is_valid(const void *msg, size_t len,
+                                 uint32_t max_tokens, uint32_t n_vocab)
+{
+    ndl_wire_batch h;
+    if (!read_header(&h, msg, len)) return false;
+    if (h.kind != NDL_BATCH_ROWS || h.batch_id == 0 || h.row_bytes != 0)
+        return false;
+    if (h.n_seqs > max_tokens) return false;
+    if ((uint64_t)h.n_seqs * sizeof(ndl_wire_token) != len - sizeof h)
+        return false;
+    const unsigned char *at = (const unsigned char *)msg + sizeof h;
+    for (uint32_t i = 0; i < h.n_seqs; i++) {
+        ndl_wire_token t;
+        memcpy(&t, at + (size_t)i * sizeof t, sizeof t);
+        if (t.id < 0 || (uint32_t)t.id >= n_vocab || t.pos > INT32_MAX)
+            return false;
+    }
+    return true;
+}
+
+bool ndl_message_report_is_valid(const void *msg, size_t len)
+{
+    ndl_wire_report r;
+    if (len != sizeof r) return false;
+    memcpy(&r, msg, sizeof r);
+    return r.magic == NDL_WIRE_MAGIC && r.kind >= NDL_REPORT_ALIVE &&
+           r.kind <= NDL_REPORT_DONE && isfinite(r.totals.busy_sec) &&
+           isfinite(r.totals.wait_sec) && isfinite(r.totals.send_sec) &&
+           memchr(r.text, '\0', sizeof r.text) != NULL;
+}
+
+bool ndl_message_order_is_valid(const void *msg, size_t len)
+{
+    ndl_wire_order o;
+    if (len != sizeof o) return false;
+    memcpy(&o, msg, sizeof o);
+    return o.magic == NDL_WIRE_MAGIC && o.kind >= NDL_ORDER_ALIVE &&
+           o.kind <= NDL_ORDER_LEAVE && o.reserved == 0;
+}
