@@ -1,0 +1,77 @@
+/*
+ * forward.h - the forward pass of the layers that a stage hosts.
+ *
+ * Rows of several sequences go through together: matrix products see one
+ * ragged matrix, attention works sequence by sequence.  What a row's result is
+ * does not depend on the rows beside it.  Everything is allocated at creation.
+ */
+#ifndef NOODLE_FORWARD_H
+#define NOODLE_FORWARD_H
+
+#include <stdint.h>
+
+#include "kernels.h"
+#include "noodle/pool.h"
+#include "noodle/weights.h"
+
+typedef struct ndl_forward ndl_forward;
+
+/* Rows of one sequence: positions pos .. pos + n_rows - 1. */
+typedef struct ndl_span {
+    int slot, pos, n_rows;
+} ndl_span;
+
+typedef struct ndl_forward_limits {
+    int max_rows;  /* of a batch                      */
+    int max_spans; /* sequences of a batch            */
+    int n_slots, context;
+    ndl_dtype kv_dtype;
+} ndl_forward_limits;
+
+enum { NDL_LOGITS_ROWS = 16 }; /* rows that the head computes at a time */
+
+/* Memory that a forward pass takes besides the weights. */
+typedef struct ndl_forward_memory {
+    uint64_t kv_layer; /* KV cache of one block          */
+    uint64_t buffers;  /* of any stage                   */
+    uint64_t logits;   /* of the last stage, on top      */
+} ndl_forward_memory;
+
+/** Pure: what create() will reserve, for the plan. */
+ndl_forward_memory ndl_forward_memory_of(const ndl_model *m,
+                                         const ndl_forward_limits *limits,
+                                         int n_threads);
+
+/**
+ * @param weights, kernels, pool  borrowed for the object's life.
+ * @param part  what of the weights is hosted.
+ * @return NDL_OK; NDL_EOS.
+ */
+ndl_status ndl_forward_create(ndl_forward **out, const ndl_weights *weights,
+                              const ndl_part *part,
+                              const ndl_forward_limits *limits,
+                              const ndl_kernels *kernels, ndl_pool *pool);
+void ndl_forward_destroy(ndl_forward **f);
+
+/**
+ * x (T, D) = embedding of ids (T), plus learned positions if the model has
+ * them.  Ids must be in 0 .. V-1 and positions inside the context (asserted:
+ * whoever receives ids checks them).
+ */
+void ndl_forward_embed(ndl_forward *f, const int32_t *ids,
+                       const ndl_span *spans, int n_spans, float *x);
+
+/** x (T, D) through all hosted blocks, in place; keys and values are stored.
+ * T is the sum of the spans' rows, <= max_rows. */
+void ndl_forward_blocks(ndl_forward *f, const ndl_span *spans, int n_spans,
+                        float *x);
+
+/**
+ * Logits of rows rows[0 .. n-1] of x (T, D): final norm and LM head.
+ * @param n  <= NDL_LOGITS_ROWS
+ * @return (n, ld) with V columns each, ld in *ld; valid until the next call.
+ */
+const float *ndl_forward_logits(ndl_forward *f, const float *x, const int *rows,
+                                int n, size_t *ld);
+
+#endif /* NOODLE_FORWARD_H */

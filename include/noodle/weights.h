@@ -1,0 +1,137 @@
+/*
+ * weights.h - the weights file, and the part of it that a stage maps.
+ *
+ * weights.h5 is the memory image: a stage finds the offset of every matrix
+ * with HDF5 and maps the file; nothing is copied or repacked.
+ *
+ *   /                attributes: noodle_format="weights", format_version
+ *                    int[2], writer, created, source, arch, dtype,
+ *                    config (JSON text), generation_config (if there was one)
+ *   /tokenizer/...   tokenizer.h
+ *   /embed/tokens    tied: panels; untied: rows          (V, D)
+ *   /embed/positions rows (learned positions only)       (context, D)
+ *   /layers/0000/    norm1 norm1_bias qkv qkv_bias out out_bias
+ *                    norm2 norm2_bias gate_up|up gate_up_bias|up_bias
+ *                    down down_bias
+ *   /head/           norm norm_bias matrix (absent if tied)
+ *
+ * A matrix (N, K) in panels is [ceil(N/16)][K][16] f32 or
+ * [ceil(N/16)][ceil(K/2)][16][2] bf16: a 64-byte line holds 16 output rows by
+ * 4 bytes of consecutive k; rows past N and k past K are zero.  Vectors are
+ * f32 [n].  Each dataset has the attributes
+ *   layout   "panels" | "rows" | "vector"
+ *   rows, cols   the logical shape (N, K)
+ *   dtype    "f32" | "bf16"
+ *   order    "natural"  panel row r is row r of `sources` joined end to end
+ *            "rope16"   each source that is a q or k matrix has the rows of a
+ *                       head permuted: panel 2j holds rows 16j..16j+15 of the
+ *                       first half, panel 2j+1 the same of the second half
+ *            "alternate16"  panels of two sources (gate, up) in turn
+ *   sources  JSON list of the source tensors' names
+ *   source_dtype  "F32" | "F16" | "BF16"
+ *   transposed    1 if the source is stored [K][N] (GPT-2's Conv1D)
+ *   xxh3_64  checksum of the dataset's bytes
+ */
+#ifndef NOODLE_WEIGHTS_H
+#define NOODLE_WEIGHTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "noodle/model.h"
+#include "noodle/progress.h"
+#include "noodle/status.h"
+#include "noodle/store.h"
+
+enum {
+    NDL_WEIGHTS_VERSION_MAJOR = 1, /* a higher one is refused */
+    NDL_WEIGHTS_VERSION_MINOR = 0, /* a higher one is tolerated */
+    NDL_PANEL = 16
+};
+
+/* One matrix in memory: borrowed from the mapping. */
+typedef struct ndl_matrix {
+    const void *data; /* panels or rows; 64-byte aligned; NULL: absent */
+    int rows, cols;   /* N, K */
+    ndl_dtype dtype;
+    bool panels;
+} ndl_matrix;
+
+typedef struct ndl_layer {
+    const float *norm1, *norm1_bias; /* (D); bias NULL for RMS            */
+    ndl_matrix qkv;                  /* ((H + 2K) * hd, D)                */
+    const float *qkv_bias;           /* ((H + 2K) * hd) or NULL, in panel
+                                        order like the rows of qkv        */
+    ndl_matrix out;                  /* (D, H * hd): columns in the natural
+                                        order of v                        */
+    const float *out_bias;           /* (D) or NULL                       */
+    const float *norm2, *norm2_bias;
+    ndl_matrix up;        /* GELU: (F, D); SWIGLU: gate and up in alternate
+                             panels, rows = 2 * 16 * ceil(F/16)           */
+    const float *up_bias; /* as the rows of up, or NULL                   */
+    ndl_matrix down;      /* (D, F)                                       */
+    const float *down_bias;
+} ndl_layer;
+
+typedef struct ndl_weights ndl_weights;
+
+/* Which part of the model a stage hosts. */
+typedef struct ndl_part {
+    int first_layer, n_layers;
+    bool embed, head;
+} ndl_part;
+
+/**
+ * Check the root of an open weights file and read the model's shape.
+ * @return NDL_OK; NDL_EDATA: not a weights file, wrong version, bad config.
+ */
+ndl_status ndl_weights_read_model(ndl_store *s, ndl_model *model,
+                                  ndl_dtype *dtype);
+
+/**
+ * Map the part of a weights file that a stage hosts.
+ *
+ * Every dataset's shape, dtype, layout, alignment and place in the file are
+ * checked against the model before a byte is read.  The pages are made
+ * present, so that the first token does not pay for them.
+ *
+ * @param[out] out       the caller owns it.
+ * @param[in]  progress  called with bytes done and in all, may be NULL; not
+ *                       more than ten times a second.
+ * @return NDL_OK; NDL_ENOINPUT; NDL_EDATA naming dataset and cause; NDL_EOS.
+ * Not collective.
+ */
+ndl_status ndl_weights_map(ndl_weights **out, const char *path,
+                           const ndl_part *part, ndl_progress_fn progress,
+                           void *arg);
+void ndl_weights_destroy(ndl_weights **w);
+
+const ndl_model *ndl_weights_model(const ndl_weights *w);
+ndl_dtype ndl_weights_dtype(const ndl_weights *w);
+
+/** Layer i of the model; asserts that the part has it. */
+const ndl_layer *ndl_weights_layer(const ndl_weights *w, int i);
+
+/* Embedding and head; matrices of absent parts have data NULL. */
+typedef struct ndl_ends {
+    ndl_matrix tokens;    /* (V, D): panels if tied, else rows */
+    ndl_matrix positions; /* (context, D) rows, or NULL        */
+    const float *norm, *norm_bias;
+    ndl_matrix head; /* (V, D) panels; tied: the same memory as tokens */
+} ndl_ends;
+const ndl_ends *ndl_weights_ends(const ndl_weights *w);
+
+/** Bytes in the file of a part: what a rank needs for its weights. */
+ndl_status ndl_weights_bytes(ndl_store *s, const ndl_part *part,
+                             uint64_t *bytes);
+
+/**
+ * Read every dataset and compare its checksum.
+ * @param[in] progress  as above.
+ * @return NDL_OK; NDL_EDATA naming the first dataset that differs.
+ */
+ndl_status ndl_weights_check(const char *path, ndl_progress_fn progress,
+                             void *arg);
+
+#endif /* NOODLE_WEIGHTS_H */

@@ -1,0 +1,80 @@
+/*
+ * forward_parts.h - what forward.c, block.c, attention.c and matmul.c share:
+ * the state of a stage's forward pass.  Private to src/model.
+ */
+#ifndef NDL_FORWARD_PARTS_H
+#define NDL_FORWARD_PARTS_H
+
+#include "noodle/forward.h"
+#include "noodle/kvcache.h"
+
+enum { NDL_ATTEND_ROWS = 48 }; /* query rows of one attention task */
+
+/* A buffer of activations: (T, cols) with a stride that is a multiple of a
+ * cache line but not of a page, so that rows do not fall into the same cache
+ * sets. */
+typedef struct ndl_rows {
+    float *at;
+    size_t ld;
+} ndl_rows;
+
+/* What an attention task of one thread needs. */
+typedef struct ndl_attend_scratch {
+    float *scores;          /* (NDL_ATTEND_ROWS, 256)    */
+    float *o, *o2;          /* (NDL_ATTEND_ROWS, hp)     */
+    float *m, *l, *m2, *l2; /* (NDL_ATTEND_ROWS)         */
+} ndl_attend_scratch;
+
+struct ndl_forward {
+    const ndl_model *model;
+    const ndl_weights *weights;
+    const ndl_kernels *kernels;
+    ndl_pool *pool;
+    ndl_part part;
+    ndl_forward_limits limits;
+    ndl_arena *arena, *kv_arena;
+    ndl_kvcache kv;
+    double *inv_freq;        /* (hd / 2)                            */
+    float *rope;             /* (T, hd / 2, 2) of the current batch */
+    int *row_slot, *row_pos; /* (T)                                 */
+    int *first_task;         /* (spans + 1) of attention            */
+    ndl_rows norm, qkv, att, up, hidden, delta; /* (T, ...)                */
+    ndl_rows picked, logits;                    /* (NDL_LOGITS_ROWS, ...)  */
+    ndl_attend_scratch *scratch;                /* (threads)               */
+};
+
+/* y = x W^T (+ bias), with what follows on the same columns. */
+typedef enum ndl_epilogue {
+    NDL_EPILOGUE_NONE,
+    NDL_EPILOGUE_ADD,    /* residual += y                     */
+    NDL_EPILOGUE_SWIGLU, /* hidden = silu(gate) * up          */
+    NDL_EPILOGUE_GELU    /* hidden = gelu(y)                  */
+} ndl_epilogue;
+
+typedef struct ndl_product {
+    const ndl_matrix *w;
+    const float *bias; /* as the rows of w, or NULL */
+    ndl_rows x, y;
+    int rows;
+    ndl_epilogue epilogue;
+    ndl_rows target; /* of the epilogue */
+    int target_cols;
+} ndl_product;
+
+/* matmul.c: compute a product with all threads. */
+void ndl_product_run(ndl_forward *f, const ndl_product *p);
+
+/* block.c: one block over all rows. */
+void ndl_block_run(ndl_forward *f, int layer, const ndl_span *spans,
+                   int n_spans, int rows, float *x);
+
+/* attention.c: f->att = attention of f->qkv over the cache; first the rows'
+ * keys and values are rotated and stored. */
+void ndl_attention_run(ndl_forward *f, int layer, const ndl_span *spans,
+                       int n_spans, int rows);
+
+/* forward.c: norm `x` into `y` with the model's kind of norm. */
+void ndl_norm_run(ndl_forward *f, ndl_rows y, ndl_rows x, const float *gain,
+                  const float *bias, int rows);
+
+#endif /* NDL_FORWARD_PARTS_H */

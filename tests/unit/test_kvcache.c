@@ -1,0 +1,99 @@
+/* test_kvcache.c - every page has its own memory, and all of it is used. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kernels.h"
+#include "noodle/kvcache.h"
+
+static ndl_model model_of(int n_kv_heads, int head_dim)
+{
+    return (ndl_model){ .n_kv_heads = n_kv_heads, .head_dim = head_dim };
+}
+
+/* Mark the memory of every page and find each byte marked once. */
+static void check(const ndl_model *m, ndl_dtype dtype, int layers, int slots,
+                  int context)
+{
+    const size_t hp = (size_t)(m->head_dim + 15) / 16 * 16;
+    const size_t cell = ndl_dtype_bytes(dtype);
+    const size_t k_bytes = NDL_PAGE_KEYS * (size_t)m->head_dim * cell;
+    const size_t v_bytes = NDL_PAGE_KEYS * hp * cell;
+    const size_t all =
+        ndl_kvcache_layer_bytes(m, dtype, slots, context) * (size_t)layers;
+    const int pages = (context + NDL_PAGE_KEYS - 1) / NDL_PAGE_KEYS;
+    ndl_arena *arena = NULL;
+    ndl_kvcache kv;
+    size_t sum = 0;
+    assert_int_equal(ndl_arena_create(&arena, "kv", all), NDL_OK);
+    assert_int_equal(
+        ndl_kvcache_init(&kv, arena, m, dtype, layers, slots, context), NDL_OK);
+    assert_int_equal(kv.n_pages, pages);
+    for (int l = 0; l < layers; l++)
+        for (int s = 0; s < slots; s++)
+            for (int p = 0; p < pages; p++)
+                for (int h = 0; h < m->n_kv_heads; h++) {
+                    unsigned char *k = ndl_kvcache_k(&kv, l, s, p, h);
+                    unsigned char *v = ndl_kvcache_v(&kv, l, s, p, h);
+                    assert_int_equal((uintptr_t)k % 64, 0);
+                    assert_int_equal((uintptr_t)v % 64, 0);
+                    for (size_t i = 0; i < k_bytes; i++) k[i]++;
+                    for (size_t i = 0; i < v_bytes; i++) v[i]++;
+                    sum += k_bytes + v_bytes;
+                }
+    assert_int_equal(sum, all);
+    for (size_t i = 0; i < all; i++) assert_int_equal(kv.base[i], 1);
+    ndl_arena_destroy(&arena);
+}
+
+static void pages_share_no_byte_and_fill_the_cache(void **state)
+{
+    (void)state;
+    const ndl_model a = model_of(2, 32), b = model_of(1, 18);
+    check(&a, NDL_F32, 2, 3, 600);
+    check(&a, NDL_BF16, 1, 2, 256);
+    check(&b, NDL_F32, 3, 1, 257);
+    check(&b, NDL_BF16, 2, 2, 1);
+}
+
+static void bytes_grow_with_pages_and_slots(void **state)
+{
+    (void)state;
+    const ndl_model m = model_of(2, 32);
+    const size_t one = ndl_kvcache_layer_bytes(&m, NDL_F32, 1, 1);
+    assert_int_equal(one, 2 * 256 * 32 * 4 * 2);
+    assert_int_equal(ndl_kvcache_layer_bytes(&m, NDL_F32, 1, 256), one);
+    assert_int_equal(ndl_kvcache_layer_bytes(&m, NDL_F32, 1, 257), 2 * one);
+    assert_int_equal(ndl_kvcache_layer_bytes(&m, NDL_F32, 5, 600), 15 * one);
+    assert_int_equal(ndl_kvcache_layer_bytes(&m, NDL_BF16, 1, 1), one / 2);
+}
+
+static void arena_that_is_too_small_is_eos(void **state)
+{
+    (void)state;
+    const ndl_model m = model_of(8, 128);
+    ndl_arena *arena = NULL;
+    ndl_kvcache kv = { .n_pages = 77 };
+    assert_int_equal(ndl_arena_create(&arena, "kv", 1 << 20), NDL_OK);
+    assert_int_equal(ndl_kvcache_init(&kv, arena, &m, NDL_F32, 4, 4, 4096),
+                     NDL_EOS);
+    assert_int_equal(kv.n_pages, 77);
+    assert_non_null(strstr(ndl_status_message(), "KV cache"));
+    ndl_arena_destroy(&arena);
+    ndl_status_clear();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_share_no_byte_and_fill_the_cache),
+        cmocka_unit_test(bytes_grow_with_pages_and_slots),
+        cmocka_unit_test(arena_that_is_too_small_is_eos),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
