@@ -1,0 +1,42 @@
+/* checkpoint.h - from a Hugging Face directory, or from nothing, to weights.h5.
+ */
+#ifndef NOODLE_CHECKPOINT_H
+#define NOODLE_CHECKPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "noodle/model.h"
+#include "noodle/progress.h"
+#include "noodle/status.h"
+
+/**
+ * Import a Hugging Face directory: config.json, model.safetensors or shards
+ * with an index, tokenizer.json, generation_config.json if there.
+ *
+ * @param dtype  NULL: as the source (bf16 stays, f32 and f16 become f32).
+ * @return NDL_OK; NDL_ENOINPUT (no config.json, no safetensors: names the
+ *         fix), NDL_EDATA (hostile or unknown content, by name), NDL_ECREATE,
+ *         NDL_EIO.  No partial file is left behind.
+ */
+ndl_status ndl_checkpoint_import(const char *dir, const char *out,
+                                 const ndl_dtype *dtype,
+                                 ndl_progress_fn progress, void *arg);
+
+/**
+ * Write random weights of a named shape.
+ * @param tokenizer  tokenizer.json to include, or NULL: plain bytes.
+ * @param seed       equal seeds give equal files.
+ */
+ndl_status ndl_checkpoint_synth(const char *shape, const char *out,
+                                ndl_dtype dtype, const char *tokenizer,
+                                uint64_t seed, ndl_progress_fn progress,
+                                void *arg);
+
+/** Name of shape i ("gpt2-124m" ...), NULL past the last. */
+const char *ndl_checkpoint_shape_name(int i);
+
+/** config.json text of a named shape, or NULL; static. */
+const char *ndl_checkpoint_shape_config(const char *name);
+
+#endif /* NOODLE_CHECKPOINT_H */

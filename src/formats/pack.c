@@ -1,0 +1,296 @@
+/*
+ * pack.c - pack.h: walks the table of datasets and writes each from the
+ * source's rows, in batches of a few MiB.
+ */
+#include "noodle/pack.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "noodle/hash.h"
+#include "noodle/json.h"
+#include "noodle/progress.h"
+#include "panels.h"
+
+/* Of f32 rows in memory at a time: enough for writes of more than 1 MiB, and
+ * for a transposed source to read wide strips. */
+static const size_t batch_bytes = (size_t)4 << 20;
+
+/* A pack in progress. */
+typedef struct packer {
+    ndl_store *store;
+    const ndl_source *source;
+    const ndl_item *item; /* the dataset being written */
+    ndl_hash *hash;       /* of its bytes so far */
+    float *rows;          /* staging: rows as the source gives them */
+    void *out;            /* staging: bytes as the file holds them */
+    size_t rows_cap, out_cap;
+    ndl_progress progress;
+} packer;
+
+static ndl_status reserve(void **buf, size_t *cap, size_t need)
+{
+    if (need <= *cap) return NDL_OK;
+    free(*buf);
+    *cap = 0;
+    *buf = malloc(need);
+    if (!*buf)
+        return NDL_FAIL(NDL_EOS, "out of memory: %zu bytes to pack a matrix",
+                        need);
+    *cap = need;
+    return NDL_OK;
+}
+
+static ndl_status reserve_both(packer *p, size_t rows_bytes, size_t out_bytes)
+{
+    void *rows = p->rows;
+    const ndl_status st = reserve(&rows, &p->rows_cap, rows_bytes);
+    p->rows = rows;
+    return st == NDL_OK ? reserve(&p->out, &p->out_cap, out_bytes) : st;
+}
+
+/* Ask the source for rows first .. first + n - 1 of the dataset; those that
+ * follow each other in the source are one call, those that have no source are
+ * zero. */
+static ndl_status fetch(packer *p, int first, int n)
+{
+    const ndl_item *it = p->item;
+    const size_t cols = (size_t)it->cols;
+    int run = 0;
+    for (int i = 0; i < n; i += run) {
+        float *dst = p->rows + (size_t)i * cols;
+        int role = 0, from = 0, next_role = 0, next = 0;
+        run = 1;
+        if (!ndl_layout_source(it, first + i, &role, &from)) {
+            memset(dst, 0, cols * sizeof *dst);
+            continue;
+        }
+        while (i + run < n &&
+               ndl_layout_source(it, first + i + run, &next_role, &next) &&
+               next_role == role && next == from + run)
+            run++;
+        NDL_TRY(p->source->rows(p->source->arg, it->roles[role], it->layer,
+                                from, run, dst));
+    }
+    return NDL_OK;
+}
+
+/* Append `n` slices of the dataset, `bytes` in all, from the output buffer. */
+static ndl_status put(packer *p, const void *src, uint64_t first, uint64_t n,
+                      size_t bytes)
+{
+    NDL_TRY(ndl_store_write(p->store, p->item->name, first, n, src));
+    ndl_hash_add(p->hash, src, bytes);
+    return ndl_progress_add(&p->progress, bytes);
+}
+
+static int batch_of(size_t unit_bytes, int most)
+{
+    const size_t n = batch_bytes / unit_bytes;
+    if (n < 1) return 1;
+    return n < (size_t)most ? (int)n : most;
+}
+
+static ndl_status pack_panels(packer *p)
+{
+    const ndl_item *it = p->item;
+    const int panels = (int)it->dims[0];
+    const size_t cols = (size_t)it->cols;
+    const size_t rows_bytes = NDL_PANEL * cols * sizeof(float);
+    const size_t panel_bytes = (size_t)(it->bytes / it->dims[0]);
+    const int batch = batch_of(rows_bytes, panels);
+    NDL_TRY(reserve_both(p, (size_t)batch * rows_bytes,
+                         (size_t)batch * panel_bytes));
+    for (int first = 0; first < panels; first += batch) {
+        const int n = panels - first < batch ? panels - first : batch;
+        NDL_TRY(fetch(p, first * NDL_PANEL, n * NDL_PANEL));
+        for (int i = 0; i < n; i++)
+            ndl_panel_pack((uint8_t *)p->out + (size_t)i * panel_bytes,
+                           p->rows + (size_t)i * NDL_PANEL * cols, it->cols,
+                           it->dtype);
+        NDL_TRY(put(p, p->out, (uint64_t)first, (uint64_t)n,
+                    (size_t)n * panel_bytes));
+    }
+    return NDL_OK;
+}
+
+static ndl_status pack_rows(packer *p)
+{
+    const ndl_item *it = p->item;
+    const size_t cols = (size_t)it->cols;
+    const size_t out_bytes = cols * ndl_dtype_bytes(it->dtype);
+    const int batch = batch_of(cols * sizeof(float), it->rows);
+    NDL_TRY(reserve_both(p, (size_t)batch * cols * sizeof(float),
+                         (size_t)batch * out_bytes));
+    for (int first = 0; first < it->rows; first += batch) {
+        const int n = it->rows - first < batch ? it->rows - first : batch;
+        const void *src = p->rows;
+        NDL_TRY(fetch(p, first, n));
+        if (it->dtype == NDL_BF16) {
+            ndl_bf16_round(p->out, p->rows, (size_t)n * cols);
+            src = p->out;
+        }
+        NDL_TRY(
+            put(p, src, (uint64_t)first, (uint64_t)n, (size_t)n * out_bytes));
+    }
+    return NDL_OK;
+}
+
+/* A vector is one row of its source, so each is fetched whole. */
+static ndl_status pack_vector(packer *p)
+{
+    const ndl_item *it = p->item;
+    float *starts[NDL_ITEM_ROLES];
+    size_t all = 0;
+    for (int i = 0; i < it->n_roles; i++) all += (size_t)it->role_rows[i];
+    NDL_TRY(reserve_both(p, all * sizeof(float), (size_t)it->bytes));
+    float *at = p->rows, *out = p->out;
+    for (int i = 0; i < it->n_roles; i++) {
+        starts[i] = at;
+        NDL_TRY(
+            p->source->rows(p->source->arg, it->roles[i], it->layer, 0, 1, at));
+        at += it->role_rows[i];
+    }
+    for (int i = 0; i < it->rows; i++) {
+        int role = 0, from = 0;
+        const bool has = ndl_layout_source(it, i, &role, &from);
+        out[i] = has ? starts[role][from] : 0.0f;
+    }
+    return put(p, out, 0, (uint64_t)it->rows, (size_t)it->bytes);
+}
+
+/* The names of the item's sources as a JSON list; a fused one that gives
+ * several roles (GPT-2's c_attn) is named once. */
+static ndl_status put_sources(packer *p)
+{
+    const ndl_item *it = p->item;
+    json_t *list = json_array();
+    ndl_status st = NDL_OK;
+    for (int i = 0; i < it->n_roles; i++) {
+        ndl_origin o = { 0 };
+        p->source->origin(p->source->arg, it->roles[i], it->layer, &o);
+        const size_t n = json_array_size(list);
+        const char *last =
+            n ? json_string_value(json_array_get(list, n - 1)) : NULL;
+        if (!last || strcmp(last, o.name) != 0)
+            json_array_append_new(list, json_string(o.name));
+    }
+    char *text = json_dumps(list, 0);
+    json_decref(list);
+    if (!text) return NDL_FAIL(NDL_EOS, "out of memory for the sources' names");
+    st = ndl_store_put_text(p->store, it->name, "sources", text);
+    free(text);
+    return st;
+}
+
+static ndl_status put_int(packer *p, const char *attr, int value)
+{
+    return ndl_store_put_ints(p->store, p->item->name, attr,
+                              &(int64_t){ value }, 1);
+}
+
+static ndl_status put_attributes(packer *p)
+{
+    const ndl_item *it = p->item;
+    ndl_origin o = { 0 };
+    NDL_TRY(ndl_store_put_text(p->store, it->name, "layout",
+                               ndl_layout_name(it->layout)));
+    NDL_TRY(put_int(p, "rows", it->rows));
+    NDL_TRY(put_int(p, "cols", it->cols));
+    NDL_TRY(ndl_store_put_text(p->store, it->name, "dtype",
+                               ndl_dtype_name(it->dtype)));
+    NDL_TRY(ndl_store_put_text(p->store, it->name, "order",
+                               ndl_layout_order_name(it->order)));
+    NDL_TRY(put_sources(p));
+    p->source->origin(p->source->arg, it->roles[0], it->layer, &o);
+    NDL_TRY(ndl_store_put_text(p->store, it->name, "source_dtype", o.dtype));
+    NDL_TRY(put_int(p, "transposed", o.transposed));
+    return ndl_store_put_u64(p->store, it->name, "xxh3_64",
+                             ndl_hash_value(p->hash));
+}
+
+static ndl_status pack_item(packer *p, const ndl_item *it)
+{
+    p->item = it;
+    ndl_hash_reset(p->hash);
+    NDL_TRY(ndl_store_make(p->store, it->name, ndl_layout_type(it), it->n_dims,
+                           it->dims));
+    switch (it->layout) {
+    case NDL_LAYOUT_PANELS: NDL_TRY(pack_panels(p)); break;
+    case NDL_LAYOUT_ROWS: NDL_TRY(pack_rows(p)); break;
+    case NDL_LAYOUT_VECTOR: NDL_TRY(pack_vector(p)); break;
+    }
+    return put_attributes(p);
+}
+
+/* Now, or the time that a reproducible build asks for. */
+static time_t creation_time(void)
+{
+    const char *fixed = getenv("SOURCE_DATE_EPOCH");
+    char *end = NULL;
+    const long long sec = fixed ? strtoll(fixed, &end, 10) : 0;
+    return fixed && end != fixed && *end == '\0' ? (time_t)sec : time(NULL);
+}
+
+static ndl_status put_created(ndl_store *s)
+{
+    char text[32];
+    struct tm utc;
+    const time_t t = creation_time();
+    if (!gmtime_r(&t, &utc) ||
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+        return NDL_FAIL(NDL_ECONFIG,
+                        "SOURCE_DATE_EPOCH is not a time: unset it");
+    return ndl_store_put_text(s, "/", "created", text);
+}
+
+static ndl_status put_root(ndl_store *s, const ndl_model *m, ndl_dtype dtype,
+                           const ndl_pack_meta *meta)
+{
+    const int64_t version[2] = { NDL_WEIGHTS_VERSION_MAJOR,
+                                 NDL_WEIGHTS_VERSION_MINOR };
+    NDL_ASSERT(meta->config);
+    NDL_TRY(ndl_store_put_text(s, "/", "noodle_format", "weights"));
+    NDL_TRY(ndl_store_put_ints(s, "/", "format_version", version, 2));
+    NDL_TRY(ndl_store_put_text(s, "/", "writer", "noodle-mpi"));
+    NDL_TRY(put_created(s));
+    if (meta->source)
+        NDL_TRY(ndl_store_put_text(s, "/", "source", meta->source));
+    NDL_TRY(ndl_store_put_text(s, "/", "arch", m->arch));
+    NDL_TRY(ndl_store_put_text(s, "/", "dtype", ndl_dtype_name(dtype)));
+    NDL_TRY(ndl_store_put_text(s, "/", "config", meta->config));
+    if (meta->generation)
+        NDL_TRY(
+            ndl_store_put_text(s, "/", "generation_config", meta->generation));
+    return NDL_OK;
+}
+
+ndl_status ndl_pack(ndl_store *s, const ndl_model *model, ndl_dtype dtype,
+                    const ndl_source *source, const ndl_pack_meta *meta)
+{
+    packer p = { .store = s, .source = source };
+    ndl_item *items = NULL;
+    int n = 0;
+    ndl_status st = NDL_OK;
+    const ndl_part whole = ndl_layout_whole(model);
+    NDL_TRY_GOTO(done, st, ndl_layout_list(&items, &n, model, dtype, &whole));
+    NDL_TRY_GOTO(done, st, put_root(s, model, dtype, meta));
+    p.hash = ndl_hash_create();
+    if (!p.hash) {
+        st = NDL_FAIL(NDL_EOS, "out of memory for a checksum");
+        goto done;
+    }
+    p.progress.fn = meta->progress;
+    p.progress.arg = meta->progress_arg;
+    for (int i = 0; i < n; i++) p.progress.all += items[i].bytes;
+    for (int i = 0; i < n; i++)
+        NDL_TRY_GOTO(done, st, pack_item(&p, &items[i]));
+done:
+    free(p.out);
+    free(p.rows);
+    ndl_hash_destroy(&p.hash);
+    free(items);
+    return st;
+}
