@@ -1,0 +1,82 @@
+/*
+ * session.h - one run of the pipeline, from hello to good-bye.
+ *
+ * Rank 0 leads, all others follow: say hello, learn the plan, host a stage or
+ * idle, leave together with the same status.  Setup is collective and every
+ * phase of it ends with an agreement; then there is no collective any more.
+ */
+#ifndef NOODLE_SESSION_H
+#define NOODLE_SESSION_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+#include "noodle/comm.h"
+#include "noodle/coordinator.h"
+#include "noodle/model.h"
+#include "noodle/plan.h"
+#include "noodle/progress.h"
+#include "noodle/store.h"
+
+/* A wish to end early, set by the client or a signal handler's owner. */
+typedef struct ndl_stop {
+    bool requested;
+    ndl_status status;
+} ndl_stop;
+
+typedef struct ndl_session_setup {
+    ndl_comm *comm;
+    ndl_store *store; /* the open weights file, borrowed */
+    const ndl_model *model;
+    ndl_dtype dtype;
+    const char *split;           /* NULL: by parameters                       */
+    int n_threads;               /* of a stage; 0: from the affinity          */
+    int context;                 /* positions of a slot, >= every request     */
+    int n_slots;                 /* sequences at the same time                */
+    int max_rows;                /* of a batch                                */
+    const char *logits;          /* .npy to write, or NULL                    */
+    const ndl_request *requests; /* (n_requests), borrowed           */
+    int n_requests;
+    ndl_client client;
+    void (*on_plan)(void *arg, const ndl_plan *plan); /* before loading */
+    void (*on_ready)(void *arg); /* all have loaded                  */
+    ndl_progress_fn on_load;     /* while rank 0 loads a stage, or NULL */
+    void *arg;
+    const ndl_stop *stop;                /* looked at between steps */
+    const volatile sig_atomic_t *signal; /* last signal, 0: none    */
+} ndl_session_setup;
+
+/* What is left of a run. */
+typedef struct ndl_session_result {
+    ndl_plan plan;           /* n_stages 0: there was none              */
+    ndl_wire_totals *totals; /* (plan.n_stages)                         */
+    double ready_sec;        /* clock_sec when all stages were ready    */
+    double end_sec;
+    double rank0_cpu_sec; /* processor time of rank 0 between these  */
+    const char *kernels;  /* what all stages use, static             */
+} ndl_session_result;
+
+/** Collective, rank 0: lead a run.  @param[out] result  the caller frees it
+ *  with ndl_session_result_fini, also after an error. */
+ndl_status ndl_session_lead(const ndl_session_setup *setup,
+                            ndl_session_result *result);
+void ndl_session_result_fini(ndl_session_result *r);
+
+/**
+ * Collective, other ranks: follow rank 0 until it lets go.
+ * @return the status of the run, which is rank 0's.
+ */
+ndl_status ndl_session_follow(ndl_comm *comm,
+                              const volatile sig_atomic_t *signal);
+
+/** Collective, rank 0: there was no run (or it is over); send all home. */
+ndl_status ndl_session_dismiss(ndl_comm *comm, ndl_status status);
+
+/** What a run ends with after a signal: EINT, ETERM, or ETEMP for USR1. */
+ndl_status ndl_session_signal_status(int sig);
+
+/** Kernels that this process may use: CPUID masked by NDL_CPU.
+ * @return NDL_OK; NDL_EUSAGE for an unknown or impossible NDL_CPU. */
+ndl_status ndl_session_cpu_flags(unsigned *flags);
+
+#endif /* NOODLE_SESSION_H */

@@ -1,0 +1,337 @@
+/* session.c - see session.h. */
+#include "noodle/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "noodle/clock.h"
+#include "noodle/hardware.h"
+#include "noodle/log.h"
+#include "noodle/stage.h"
+#include "session_plan.h"
+
+#define SPIN_SEC                                                               \
+    50e-6               /* ARCHITECTURE decision 5: waking a sleeper costs     \
+                           about 25 us, so spinning twice that never loses     \
+                           more than a factor */
+#define WAIT_SEC   0.1  /* between two looks at signals and deadlines */
+#define ORPHAN_SEC 60.0 /* without a word from rank 0 */
+#define TERM_SEC   3.0  /* from a signal to leaving without an order */
+
+ndl_status ndl_session_cpu_flags(unsigned *flags)
+{
+    const unsigned have = ndl_cpu_flags();
+    const char *name = getenv("NDL_CPU");
+    if (!name || name[0] == '\0') {
+        *flags = have;
+        return NDL_OK;
+    }
+    const int want = ndl_cpu_parse(name);
+    if (want < 0)
+        return NDL_FAIL(NDL_EUSAGE, "NDL_CPU=%s: unknown: give ref or avx2",
+                        name);
+    if ((unsigned)want & ~have)
+        return NDL_FAIL(NDL_EUSAGE,
+                        "NDL_CPU=%s: this processor cannot do that: leave it "
+                        "unset",
+                        name);
+    *flags = (unsigned)want;
+    return NDL_OK;
+}
+
+static ndl_status say_hello(ndl_comm *comm, ndl_wire_hello *all)
+{
+    ndl_wire_hello mine = { .magic = NDL_WIRE_MAGIC,
+                            .version = NDL_WIRE_VERSION };
+    ndl_hardware h = { 0 };
+    unsigned flags = 0;
+    ndl_status st = ndl_hardware_read(&h);
+    if (st == NDL_OK) st = ndl_session_cpu_flags(&flags);
+    NDL_TRY(ndl_comm_agree(comm, st));
+    mine.cpu_flags = flags;
+    mine.node = comm->node;
+    mine.n_cpus = h.n_cpus;
+    mine.memory_bytes = h.free_bytes;
+    memcpy(mine.cpus, h.cpus, sizeof mine.cpus);
+    memcpy(mine.host, h.host, sizeof mine.host);
+    return ndl_comm_gather(comm, &mine, sizeof mine, all);
+}
+
+ndl_status ndl_session_signal_status(int sig)
+{
+    return sig == SIGINT ? NDL_EINT : sig == SIGUSR1 ? NDL_ETEMP : NDL_ETERM;
+}
+
+/* A rank's pumps: either may be absent. */
+typedef struct pumps {
+    ndl_comm *comm;
+    const volatile sig_atomic_t *signal; /* NULL: nobody sends any */
+    ndl_progress_fn on_load;             /* or NULL */
+    void *on_load_arg;
+    ndl_coordinator *coordinator;
+    ndl_stage *stage;
+} pumps;
+
+static int stage_of(const ndl_wire_job *job, const ndl_wire_place *places,
+                    int rank)
+{
+    for (int i = 0; i < (int)job->n_stages; i++)
+        if (places[i].rank == rank) return i;
+    return -1;
+}
+
+/* Loading may take minutes; a signal ends it. */
+static ndl_status heed_load(void *arg, uint64_t done, uint64_t all)
+{
+    const pumps *p = arg;
+    if (p->signal && *p->signal)
+        return NDL_FAIL(ndl_session_signal_status(*p->signal),
+                        "%s while loading",
+                        ndl_status_text(ndl_session_signal_status(*p->signal)));
+    return p->on_load ? p->on_load(p->on_load_arg, done, all) : NDL_OK;
+}
+
+static ndl_status make_stage(pumps *p, const ndl_wire_job *job,
+                             const ndl_wire_place *places)
+{
+    const int index = stage_of(job, places, p->comm->rank);
+    const double spin = job->sleep_only ? 0.0 : SPIN_SEC;
+    /* Rank 0 alone has time: its answers are awaited, not its cores. */
+    ndl_comm_set_spin(p->comm, index >= 0 ? spin : 0.0);
+    if (index < 0) return NDL_OK;
+    const ndl_stage_setup setup = { .comm = p->comm,
+                                    .job = job,
+                                    .places = places,
+                                    .index = index,
+                                    .spin_sec = spin,
+                                    .progress = heed_load,
+                                    .progress_arg = p };
+    return ndl_stage_create(&p->stage, &setup);
+}
+
+static void heed_stop(const ndl_session_setup *setup, ndl_coordinator *c)
+{
+    if (setup->signal && *setup->signal)
+        ndl_coordinator_stop(c, ndl_session_signal_status(*setup->signal));
+    else if (setup->stop && setup->stop->requested)
+        ndl_coordinator_stop(c, setup->stop->status);
+}
+
+static ndl_status lead_loop(const ndl_session_setup *setup, pumps *p)
+{
+    ndl_status status = NDL_OK, ignored = NDL_OK;
+    for (;;) {
+        bool moved = ndl_coordinator_step(p->coordinator);
+        if (p->stage) moved = ndl_stage_step(p->stage) || moved;
+        heed_stop(setup, p->coordinator);
+        if (ndl_coordinator_is_over(p->coordinator, &status) &&
+            (!p->stage || ndl_stage_has_left(p->stage, &ignored)))
+            return status;
+        if (!moved) ndl_comm_wait(p->comm, WAIT_SEC);
+    }
+}
+
+/* A rank without a stage only waits for the order to leave. */
+typedef struct idler {
+    ndl_comm_op op;
+    ndl_wire_order order;
+    double last_word;
+} idler;
+
+static ndl_status idle_step(ndl_comm *comm, idler *w, bool *left)
+{
+    bool done = false;
+    if (!w->op.is_active)
+        NDL_TRY(ndl_comm_recv_begin(comm, &w->op, 0, NDL_TAG_ORDER, &w->order,
+                                    sizeof w->order));
+    NDL_TRY(ndl_comm_test(comm, &w->op, &done, NULL));
+    if (!done) return NDL_OK;
+    w->last_word = ndl_comm_now(comm);
+    *left = w->order.kind != NDL_ORDER_ALIVE;
+    return *left ? w->order.status : NDL_OK;
+}
+
+static ndl_status idle_loop(ndl_comm *comm, const volatile sig_atomic_t *signal)
+{
+    idler w = { .last_word = ndl_comm_now(comm) };
+    ndl_status st = NDL_OK;
+    bool left = false;
+    double signalled = 0.0;
+    while (st == NDL_OK && !left) {
+        st = idle_step(comm, &w, &left);
+        if (st != NDL_OK || left) break;
+        const double now = ndl_comm_now(comm);
+        if (*signal && signalled == 0.0) signalled = now;
+        if (now - w.last_word > ORPHAN_SEC ||
+            (signalled > 0.0 && now - signalled > TERM_SEC))
+            st = *signal ? ndl_session_signal_status(*signal) : NDL_ETEMP;
+        else
+            ndl_comm_wait(comm, WAIT_SEC);
+    }
+    (void)ndl_comm_cancel(comm, &w.op);
+    return st;
+}
+
+/* Rank 0 drains when a signal comes, and its order follows.  A rank that was
+ * told to end and gets none reports that, because to go without a word would
+ * leave the others with half a message; it does go if nobody answers. */
+static ndl_status follow_loop(pumps *p, const volatile sig_atomic_t *signal)
+{
+    ndl_status status = NDL_OK;
+    double signalled = 0.0;
+    bool reported = false;
+    if (!p->stage) return idle_loop(p->comm, signal);
+    for (;;) {
+        const bool moved = ndl_stage_step(p->stage);
+        if (ndl_stage_has_left(p->stage, &status)) return status;
+        const double now = ndl_comm_now(p->comm);
+        if (*signal && signalled == 0.0) signalled = now;
+        if (signalled > 0.0 && now - signalled > TERM_SEC) {
+            if (reported) return ndl_session_signal_status(*signal);
+            ndl_stage_fail(p->stage,
+                           NDL_FAIL(ndl_session_signal_status(*signal),
+                                    "got signal %d, but rank 0 did not: send "
+                                    "it to rank 0 or to all",
+                                    (int)*signal));
+            reported = true;
+            signalled = now;
+        }
+        if (!moved) ndl_comm_wait(p->comm, WAIT_SEC);
+    }
+}
+
+static ndl_status take_places(ndl_comm *comm, ndl_wire_job *job,
+                              ndl_wire_place **places)
+{
+    NDL_TRY(ndl_comm_bcast(comm, job, sizeof *job));
+    const size_t bytes = job->n_stages * sizeof **places;
+    if (comm->rank != 0) *places = malloc(bytes);
+    NDL_TRY(ndl_comm_agree(
+        comm, *places ? NDL_OK : NDL_FAIL(NDL_EOS, "plan: out of memory")));
+    return ndl_comm_bcast(comm, *places, bytes);
+}
+
+static ndl_status make_coordinator(pumps *p, const ndl_session_setup *s,
+                                   const ndl_wire_job *job,
+                                   const ndl_wire_place *places)
+{
+    const ndl_coordinator_setup setup = { .comm = p->comm,
+                                          .job = job,
+                                          .places = places,
+                                          .requests = s->requests,
+                                          .n_requests = s->n_requests,
+                                          .n_vocab = s->model->vocab,
+                                          .client = s->client };
+    return ndl_coordinator_create(&p->coordinator, &setup);
+}
+
+static ndl_status run_pipeline(const ndl_session_setup *setup, pumps *p,
+                               ndl_session_result *result)
+{
+    if (setup->on_ready) setup->on_ready(setup->arg);
+    const double cpu = ndl_clock_cpu_sec();
+    result->ready_sec = ndl_clock_sec();
+    const ndl_status st = lead_loop(setup, p);
+    result->end_sec = ndl_clock_sec();
+    result->rank0_cpu_sec = ndl_clock_cpu_sec() - cpu;
+    for (int i = 0; i < result->plan.n_stages; i++)
+        result->totals[i] = *ndl_coordinator_totals(p->coordinator, i);
+    return st;
+}
+
+/* From the greetings to places: rank 0 decides, all agree. */
+static ndl_status plan_run(const ndl_session_setup *setup, ndl_wire_job *job,
+                           ndl_wire_place **places, ndl_session_result *result)
+{
+    ndl_comm *comm = setup->comm;
+    ndl_wire_hello *all = calloc((size_t)comm->size, sizeof *all);
+    ndl_status st =
+        all ? NDL_OK : NDL_FAIL(NDL_EOS, "greetings: out of memory");
+    NDL_TRY_GOTO(done, st, ndl_comm_agree(comm, st));
+    NDL_TRY_GOTO(done, st, say_hello(comm, all));
+    st = ndl_session_plan(setup, all, job, places, &result->plan);
+    if (st == NDL_OK) {
+        result->totals =
+            calloc((size_t)result->plan.n_stages, sizeof *result->totals);
+        if (!result->totals) st = NDL_FAIL(NDL_EOS, "totals: out of memory");
+    }
+    NDL_TRY_GOTO(done, st, ndl_comm_agree(comm, st));
+    if (setup->on_plan) setup->on_plan(setup->arg, &result->plan);
+done:
+    free(all);
+    return st;
+}
+
+ndl_status ndl_session_lead(const ndl_session_setup *setup,
+                            ndl_session_result *result)
+{
+    ndl_wire_job job = { .magic = NDL_WIRE_MAGIC, .kind = NDL_JOB_PIPELINE };
+    ndl_wire_place *places = NULL;
+    pumps p = { .comm = setup->comm,
+                .signal = setup->signal,
+                .on_load = setup->on_load,
+                .on_load_arg = setup->arg };
+    ndl_kernels kernels;
+    ndl_status st = NDL_OK;
+
+    NDL_TRY_GOTO(done, st, ndl_comm_bcast(setup->comm, &job, sizeof job));
+    NDL_TRY_GOTO(done, st, plan_run(setup, &job, &places, result));
+    NDL_TRY_GOTO(done, st, take_places(setup->comm, &job, &places));
+    ndl_kernels_init(&kernels, job.cpu_flags);
+    result->kernels = kernels.name;
+    st = make_stage(&p, &job, places);
+    if (st == NDL_OK) st = make_coordinator(&p, setup, &job, places);
+    NDL_TRY_GOTO(done, st, ndl_comm_agree(setup->comm, st));
+    st = run_pipeline(setup, &p, result);
+done:
+    ndl_coordinator_destroy(&p.coordinator);
+    ndl_stage_destroy(&p.stage);
+    free(places);
+    return st;
+}
+
+void ndl_session_result_fini(ndl_session_result *r)
+{
+    ndl_plan_fini(&r->plan);
+    free(r->totals);
+    *r = (ndl_session_result){ 0 };
+}
+
+static ndl_status follow_run(pumps *p, ndl_wire_job *job,
+                             ndl_wire_place **places,
+                             const volatile sig_atomic_t *signal)
+{
+    NDL_TRY(ndl_comm_agree(p->comm, NDL_OK)); /* room for greetings */
+    NDL_TRY(say_hello(p->comm, NULL));
+    NDL_TRY(ndl_comm_agree(p->comm, NDL_OK)); /* the plan */
+    NDL_TRY(take_places(p->comm, job, places));
+    ndl_log_init(p->comm->rank, (ndl_log_level)job->log_level);
+    const ndl_status st = make_stage(p, job, *places);
+    NDL_TRY(ndl_comm_agree(p->comm, st));
+    return follow_loop(p, signal);
+}
+
+ndl_status ndl_session_follow(ndl_comm *comm,
+                              const volatile sig_atomic_t *signal)
+{
+    ndl_wire_job job;
+    ndl_wire_place *places = NULL;
+    pumps p = { .comm = comm, .signal = signal };
+    NDL_TRY(ndl_comm_bcast(comm, &job, sizeof job));
+    if (job.magic != NDL_WIRE_MAGIC)
+        return NDL_FAIL(NDL_EPROTO, "rank 0 speaks another protocol");
+    if (job.kind == NDL_JOB_LEAVE) return job.status;
+    const ndl_status st = follow_run(&p, &job, &places, signal);
+    ndl_stage_destroy(&p.stage);
+    free(places);
+    return st;
+}
+
+ndl_status ndl_session_dismiss(ndl_comm *comm, ndl_status status)
+{
+    ndl_wire_job job = { .magic = NDL_WIRE_MAGIC,
+                         .kind = NDL_JOB_LEAVE,
+                         .status = status };
+    return ndl_comm_bcast(comm, &job, sizeof job);
+}

@@ -1,0 +1,508 @@
+/*
+ * stage.c - see stage.h.
+ *
+ * Two buffers in, two out: while a batch is computed the next one arrives and
+ * the last one leaves.  Rows are computed in place in the outgoing buffer.
+ * The pool calls poll() while it works, so that messages move meanwhile.
+ */
+#include "noodle/stage.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "noodle/arena.h"
+#include "noodle/forward.h"
+#include "noodle/log.h"
+#include "noodle/message.h"
+#include "noodle/pool.h"
+#include "noodle/weights.h"
+#include "stage_head.h"
+
+enum { DEPTH = 2 }; /* buffers each way */
+/* Far below the 30 s after which a stage counts as dead. */
+static const double ALIVE_EVERY_SEC = 2.0;
+/* Without a word from rank 0, which gives one every 5 s. */
+static const double ORPHAN_SEC = 60.0;
+
+typedef enum phase {
+    RUNNING,
+    DRAINED, /* STOP has passed: only sends and the report remain  */
+    FAULTED, /* something failed; waiting for rank 0 to let us go  */
+    LEFT
+} phase;
+
+typedef struct box {
+    ndl_comm_op op;
+    unsigned char *bytes;
+    size_t len;
+    bool is_full; /* in: a message to work on; out: not yet sent */
+} box;
+
+struct ndl_stage {
+    ndl_comm *comm;
+    const ndl_wire_job *job;
+    int index, prev, next; /* ranks; next of the last stage is 0 */
+    bool first, last;
+    uint32_t row_bytes_in;
+
+    ndl_weights *weights;
+    ndl_pool *pool;
+    ndl_kernels kernels;
+    ndl_forward *forward;
+    ndl_stage_head *head; /* last stage only */
+    ndl_arena *arena;     /* messages and rows */
+    float *x;             /* last stage: (T, D) */
+    ndl_span *spans;      /* (n_slots) */
+    uint64_t *used_in;    /* (n_slots): the last batch with the slot, by
+                             our own count */
+
+    size_t box_cap;
+    box in[DEPTH], out[DEPTH];
+    int in_at, out_at; /* the next to work on, to fill */
+
+    ndl_comm_op order_op, report_op;
+    ndl_wire_order order;
+    ndl_wire_report report;
+    bool report_busy, done_due, fault_due;
+
+    phase phase;
+    ndl_status status;
+    ndl_wire_totals totals;
+    double last_end, blocked_since, last_alive; /* seconds; 0: not */
+    double last_word;  /* from rank 0, or when it could be heard again */
+    double work_begin; /* -1: not at work */
+};
+
+static ndl_part part_of(const ndl_wire_place *p)
+{
+    return (ndl_part){ p->first_layer, p->n_layers, p->embed != 0,
+                       p->head != 0 };
+}
+
+static void fail(ndl_stage *s, ndl_status st)
+{
+    if (s->phase == FAULTED || s->phase == LEFT) return;
+    s->phase = FAULTED;
+    s->status = st;
+    s->fault_due = true;
+}
+
+/* Everything below runs on whatever status a call gives: a failed message is
+ * a fault of the stage, reported to rank 0 once. */
+static bool tested(ndl_stage *s, ndl_comm_op *op, size_t *len)
+{
+    bool done = false;
+    const ndl_status st = ndl_comm_test(s->comm, op, &done, len);
+    if (st != NDL_OK) fail(s, st);
+    return st == NDL_OK && done;
+}
+
+static void post_receive(ndl_stage *s, box *b)
+{
+    b->is_full = false;
+    const ndl_status st = ndl_comm_recv_begin(
+        s->comm, &b->op, s->prev, NDL_TAG_BATCH, b->bytes, s->box_cap);
+    if (st != NDL_OK) fail(s, st);
+}
+
+static void post_order(ndl_stage *s)
+{
+    if (s->order_op.is_active) return;
+    const ndl_status st = ndl_comm_recv_begin(
+        s->comm, &s->order_op, 0, NDL_TAG_ORDER, &s->order, sizeof s->order);
+    if (st != NDL_OK) fail(s, st);
+}
+
+static void report(ndl_stage *s, ndl_report_kind kind)
+{
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    s->totals.peak_rss_bytes = (uint64_t)used.ru_maxrss * 1024;
+    memset(&s->report, 0, sizeof s->report);
+    s->report.magic = NDL_WIRE_MAGIC;
+    s->report.kind = kind;
+    s->report.status = s->status;
+    s->report.stage = (uint32_t)s->index;
+    s->report.totals = s->totals;
+    if (s->work_begin >= 0.0)
+        s->report.totals.busy_sec += ndl_comm_now(s->comm) - s->work_begin;
+    if (kind == NDL_REPORT_FAULT)
+        strncpy(s->report.text, ndl_status_message(), NDL_WIRE_TEXT - 1);
+    s->last_alive = ndl_comm_now(s->comm);
+    s->report_busy =
+        ndl_comm_send_begin(s->comm, &s->report_op, 0, NDL_TAG_REPORT,
+                            &s->report, sizeof s->report) == NDL_OK;
+}
+
+static bool all_sent(const ndl_stage *s)
+{
+    for (int i = 0; i < DEPTH; i++)
+        if (s->out[i].is_full) return false;
+    return true;
+}
+
+/* One report at a time; a fault before the totals, both before a mere sign of
+ * life. */
+static void send_reports(ndl_stage *s)
+{
+    if (s->report_busy) return;
+    if (s->fault_due) {
+        s->fault_due = false;
+        report(s, NDL_REPORT_FAULT);
+    } else if (s->done_due && all_sent(s)) {
+        s->done_due = false;
+        report(s, NDL_REPORT_DONE);
+    } else if (ndl_comm_now(s->comm) - s->last_alive > ALIVE_EVERY_SEC) {
+        report(s, NDL_REPORT_ALIVE);
+    }
+}
+
+static void obey(ndl_stage *s, size_t len)
+{
+    s->last_word = ndl_comm_now(s->comm);
+    if (!ndl_message_order_is_valid(&s->order, len)) {
+        fail(s, NDL_FAIL(NDL_EPROTO, "stage %d got a bad order", s->index + 1));
+    } else if (s->order.kind != NDL_ORDER_ALIVE) {
+        s->status = s->order.status;
+        s->phase = LEFT;
+    }
+}
+
+/* Let messages move; the only part that may run while a batch is computed. */
+static bool poll(ndl_stage *s)
+{
+    bool moved = false;
+    size_t len = 0;
+    if (s->phase == LEFT) return false;
+    for (int i = 0; i < DEPTH; i++) {
+        if (s->out[i].is_full && tested(s, &s->out[i].op, NULL)) {
+            s->out[i].is_full = false;
+            moved = true;
+        }
+        if (s->in[i].op.is_active && tested(s, &s->in[i].op, &len)) {
+            s->in[i].len = len;
+            s->in[i].is_full = true;
+            s->totals.bytes_in += len;
+            moved = true;
+        }
+    }
+    if (s->report_busy && tested(s, &s->report_op, NULL))
+        s->report_busy = false;
+    send_reports(s);
+    return moved;
+}
+
+static void poll_hook(void *arg)
+{
+    poll(arg);
+}
+
+static void send_out(ndl_stage *s, box *b, size_t len, ndl_tag tag)
+{
+    b->is_full = true;
+    s->out_at = (s->out_at + 1) % DEPTH;
+    s->totals.bytes_out += len;
+    const ndl_status st =
+        ndl_comm_send_begin(s->comm, &b->op, s->next, tag, b->bytes, len);
+    if (st != NDL_OK) fail(s, st);
+}
+
+/* The spans of a message: inside the context, and each slot once, or two
+ * threads would write the same keys. */
+static ndl_status read_spans(ndl_stage *s, ndl_wire_batch *b)
+{
+    const ndl_wire_seq *seqs = ndl_message_batch_table(b);
+    const uint64_t count = s->totals.batches + 1;
+    for (uint32_t i = 0; i < b->n_seqs; i++) {
+        if ((uint64_t)seqs[i].pos + seqs[i].n_rows > s->job->context)
+            return NDL_FAIL(NDL_EPROTO, "stage %d got rows past the context",
+                            s->index + 1);
+        if (s->used_in[seqs[i].slot] == count)
+            return NDL_FAIL(NDL_EPROTO, "stage %d got slot %u twice in a batch",
+                            s->index + 1, seqs[i].slot);
+        s->used_in[seqs[i].slot] = count;
+        s->spans[i] = (ndl_span){ (int)seqs[i].slot, (int)seqs[i].pos,
+                                  (int)seqs[i].n_rows };
+    }
+    return NDL_OK;
+}
+
+static ndl_status check_ids(const ndl_stage *s, ndl_wire_batch *b)
+{
+    const int32_t vocab = ndl_weights_model(s->weights)->vocab;
+    const int32_t *ids = ndl_message_batch_rows(b);
+    for (uint32_t i = 0; i < b->n_rows; i++)
+        if (ids[i] < 0 || ids[i] >= vocab)
+            return NDL_FAIL(NDL_EPROTO, "stage %d got token %d of %d",
+                            s->index + 1, (int)ids[i], (int)vocab);
+    return NDL_OK;
+}
+
+/* The hosted layers: rows from the message into x, in place from there. */
+static void compute(ndl_stage *s, ndl_wire_batch *b, float *x)
+{
+    const ndl_model *m = ndl_weights_model(s->weights);
+    if (s->first)
+        ndl_forward_embed(s->forward, ndl_message_batch_rows(b), s->spans,
+                          (int)b->n_seqs, x);
+    else
+        memcpy(x, ndl_message_batch_rows(b),
+               (size_t)b->n_rows * (size_t)m->width * sizeof *x);
+    ndl_forward_blocks(s->forward, s->spans, (int)b->n_seqs, x);
+}
+
+static void pass_rows(ndl_stage *s, ndl_wire_batch *b, box *out)
+{
+    const ndl_model *m = ndl_weights_model(s->weights);
+    ndl_wire_batch *next = (ndl_wire_batch *)(void *)out->bytes;
+    memcpy(next, b, sizeof *b + b->n_seqs * sizeof(ndl_wire_seq));
+    next->row_bytes = (uint32_t)((size_t)m->width * sizeof(float));
+    compute(s, b, ndl_message_batch_rows(next));
+    send_out(s, out,
+             ndl_message_batch_bytes(b->n_seqs, b->n_rows, next->row_bytes),
+             NDL_TAG_BATCH);
+}
+
+static void pass_tokens(ndl_stage *s, ndl_wire_batch *b, box *out)
+{
+    compute(s, b, s->x);
+    size_t len = 0;
+    const ndl_status st =
+        ndl_stage_head_run(s->head, b, s->x, out->bytes, &len);
+    if (st != NDL_OK)
+        fail(s, st);
+    else
+        send_out(s, out, len, NDL_TAG_TOKENS);
+}
+
+static void stop(ndl_stage *s, ndl_wire_batch *b, box *out)
+{
+    if (!s->last) {
+        memcpy(out->bytes, b, sizeof *b);
+        send_out(s, out, sizeof *b, NDL_TAG_BATCH);
+    }
+    s->phase = DRAINED;
+    s->done_due = true;
+    if (s->last && b->batch_id == 0) {
+        const ndl_status st = ndl_stage_head_finish(s->head);
+        if (st != NDL_OK) fail(s, st);
+    }
+}
+
+/* Bookkeeping of where the time goes: waiting for rows, waiting for room to
+ * send, working. */
+static void account(ndl_stage *s, double begin, double end)
+{
+    const double free_from = s->blocked_since > 0.0 ? s->blocked_since : begin;
+    s->totals.wait_sec += free_from - s->last_end;
+    s->totals.send_sec += begin - free_from;
+    s->totals.busy_sec += end - begin;
+    s->last_end = end;
+    s->last_word = end; /* nobody could be heard meanwhile */
+    s->blocked_since = 0.0;
+    s->work_begin = -1.0;
+}
+
+/* Is it a message that may be computed? */
+static ndl_status check_batch(ndl_stage *s, const box *in, ndl_wire_batch *b)
+{
+    if (!ndl_message_batch_is_valid(b, in->len, s->row_bytes_in,
+                                    s->job->max_rows, s->job->n_slots))
+        return NDL_FAIL(NDL_EPROTO,
+                        "stage %d got a malformed batch from rank %d",
+                        s->index + 1, s->prev);
+    if (b->kind == NDL_BATCH_STOP) return NDL_OK;
+    NDL_TRY(read_spans(s, b));
+    return s->first ? check_ids(s, b) : NDL_OK;
+}
+
+static void work(ndl_stage *s, box *in, box *out)
+{
+    ndl_wire_batch *b = (ndl_wire_batch *)(void *)in->bytes;
+    const ndl_status st = check_batch(s, in, b);
+    if (st != NDL_OK) {
+        fail(s, st);
+        return;
+    }
+    if (b->kind == NDL_BATCH_STOP) {
+        stop(s, b, out);
+        return;
+    }
+    s->work_begin = ndl_comm_now(s->comm);
+    if (s->last)
+        pass_tokens(s, b, out);
+    else
+        pass_rows(s, b, out);
+    account(s, s->work_begin, ndl_comm_now(s->comm));
+    s->totals.batches++;
+    s->totals.rows += b->n_rows;
+}
+
+/* A launcher that lets survivors live would leave us waiting for ever. */
+static void leave_if_orphaned(ndl_stage *s)
+{
+    if (s->phase == LEFT) return;
+    if (ndl_comm_now(s->comm) - s->last_word < ORPHAN_SEC) return;
+    s->status = NDL_FAIL(NDL_ETEMP,
+                         "stage %d has heard nothing from rank 0 for %.0f s: "
+                         "its node may be down: start again",
+                         s->index + 1, ORPHAN_SEC);
+    s->phase = LEFT;
+}
+
+bool ndl_stage_step(ndl_stage *s)
+{
+    size_t len = 0;
+    /* The first step comes when all ranks are ready: time counts from here. */
+    if (s->last_end == 0.0) s->last_end = s->last_word = ndl_comm_now(s->comm);
+    bool moved = poll(s);
+    if (s->phase != LEFT && tested(s, &s->order_op, &len)) {
+        obey(s, len);
+        moved = true;
+    }
+    if (s->phase != LEFT) post_order(s);
+    leave_if_orphaned(s);
+    if (s->phase != RUNNING) return moved;
+
+    box *in = &s->in[s->in_at], *out = &s->out[s->out_at];
+    if (!in->is_full) return moved;
+    if (out->is_full) {
+        if (s->blocked_since == 0.0) s->blocked_since = ndl_comm_now(s->comm);
+        return moved;
+    }
+    work(s, in, out);
+    if (s->phase == RUNNING) {
+        post_receive(s, in);
+        s->in_at = (s->in_at + 1) % DEPTH;
+    }
+    return true;
+}
+
+void ndl_stage_fail(ndl_stage *s, ndl_status st)
+{
+    fail(s, st);
+}
+
+bool ndl_stage_has_left(const ndl_stage *s, ndl_status *status)
+{
+    if (s->phase != LEFT) return false;
+    *status = s->status;
+    return true;
+}
+
+static ndl_status make_buffers(ndl_stage *s)
+{
+    const ndl_wire_job *job = s->job;
+    const size_t width = (size_t)ndl_weights_model(s->weights)->width;
+    const size_t row = width * sizeof(float);
+    s->box_cap = ndl_message_batch_bytes(job->n_slots, job->max_rows, row);
+    const size_t rows = (size_t)job->max_rows * row;
+    const size_t spans = job->n_slots * sizeof *s->spans;
+    const size_t used = job->n_slots * sizeof *s->used_in;
+    const size_t all =
+        2 * DEPTH * (s->box_cap + 64) + rows + spans + used + 256;
+    NDL_TRY(ndl_arena_create(&s->arena, "messages", all));
+    for (int i = 0; i < DEPTH; i++) {
+        s->in[i].bytes = ndl_arena_alloc(s->arena, s->box_cap);
+        s->out[i].bytes = ndl_arena_alloc(s->arena, s->box_cap);
+    }
+    if (s->last) s->x = ndl_arena_alloc(s->arena, rows);
+    s->spans = ndl_arena_alloc(s->arena, spans);
+    s->used_in = ndl_arena_alloc(s->arena, used);
+    ndl_arena_freeze(s->arena);
+    return NDL_OK;
+}
+
+static ndl_status make_pool(ndl_stage *s, const ndl_stage_setup *setup)
+{
+    const ndl_pool_config config = {
+        .n_threads = setup->places[setup->index].n_threads,
+        .spin_sec = setup->spin_sec,
+        .hook = poll_hook,
+        .hook_arg = s,
+        .thread_init = ndl_fp_setup,
+    };
+    return ndl_pool_create(&s->pool, &config);
+}
+
+static ndl_status make_forward(ndl_stage *s, const ndl_part *part)
+{
+    const ndl_wire_job *job = s->job;
+    const ndl_forward_limits limits = {
+        .max_rows = (int)job->max_rows,
+        .max_spans = (int)job->n_slots,
+        .n_slots = (int)job->n_slots,
+        .context = (int)job->context,
+        .kv_dtype = (ndl_dtype)job->kv_dtype,
+    };
+    ndl_kernels_init(&s->kernels, job->cpu_flags);
+    NDL_TRY(ndl_forward_create(&s->forward, s->weights, part, &limits,
+                               &s->kernels, s->pool));
+    if (!s->last) return NDL_OK;
+    return ndl_stage_head_create(
+        &s->head, s->forward, ndl_weights_model(s->weights), &s->kernels, job);
+}
+
+static void start(ndl_stage *s)
+{
+    s->last_alive = ndl_comm_now(s->comm);
+    post_order(s);
+    for (int i = 0; i < DEPTH; i++) post_receive(s, &s->in[i]);
+}
+
+ndl_status ndl_stage_create(ndl_stage **out, const ndl_stage_setup *setup)
+{
+    const int n = (int)setup->job->n_stages, i = setup->index;
+    const ndl_part part = part_of(&setup->places[i]);
+    ndl_status st = NDL_OK;
+    ndl_stage *s = calloc(1, sizeof *s);
+    if (!s) return NDL_FAIL(NDL_EOS, "stage %d: out of memory", i + 1);
+    s->comm = setup->comm;
+    s->job = setup->job;
+    s->index = i;
+    s->work_begin = -1.0;
+    s->first = i == 0;
+    s->last = i == n - 1;
+    s->prev = s->first ? 0 : setup->places[i - 1].rank;
+    s->next = s->last ? 0 : setup->places[i + 1].rank;
+
+    NDL_TRY_GOTO(done, st,
+                 ndl_weights_map(&s->weights, s->job->weights, &part,
+                                 setup->progress, setup->progress_arg));
+    s->row_bytes_in = s->first
+                          ? (uint32_t)sizeof(int32_t)
+                          : (uint32_t)ndl_weights_model(s->weights)->width * 4u;
+    NDL_TRY_GOTO(done, st, make_buffers(s));
+    NDL_TRY_GOTO(done, st, make_pool(s, setup));
+    NDL_TRY_GOTO(done, st, make_forward(s, &part));
+    start(s);
+    ndl_log(NDL_LOG_DEBUG, "stage", "%d ready: %d layers, %d threads, %s",
+            i + 1, part.n_layers, ndl_pool_size(s->pool), s->kernels.name);
+    *out = s;
+    s = NULL;
+done:
+    ndl_stage_destroy(&s);
+    return st;
+}
+
+void ndl_stage_destroy(ndl_stage **sp)
+{
+    ndl_stage *s = *sp;
+    if (!s) return;
+    bool is_read = false;
+    for (int i = 0; i < DEPTH; i++) {
+        (void)ndl_comm_cancel(s->comm, &s->in[i].op);
+        is_read = ndl_comm_cancel(s->comm, &s->out[i].op) || is_read;
+    }
+    (void)ndl_comm_cancel(s->comm, &s->order_op);
+    (void)ndl_comm_cancel(s->comm, &s->report_op); /* short: MPI has a copy */
+    ndl_stage_head_destroy(&s->head);
+    ndl_forward_destroy(&s->forward);
+    ndl_pool_destroy(&s->pool);
+    if (is_read) ndl_arena_abandon(&s->arena);
+    ndl_arena_destroy(&s->arena);
+    ndl_weights_destroy(&s->weights);
+    free(s);
+    *sp = NULL;
+}

@@ -1,0 +1,291 @@
+/*
+ * mpi_same_bits.c - logits and texts do not depend on ranks, split, chunking,
+ * threads, neighbours or instruction set.
+ *
+ * One launch runs the whole matrix of its np.  The truth is what one thread
+ * says alone with the reference kernels (toy.h); every pipeline must give it
+ * to the bit.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernels.h"
+#include "mpi_check.h"
+#include "noodle/comm.h"
+#include "noodle/session.h"
+#include "toy.h"
+
+enum { N_LOGITS = 290, N_TEXTS = 9, MAX_NEW = 24 };
+
+static ndl_comm *comm;
+static volatile sig_atomic_t no_signal;
+static char folder[] = "/tmp/ndl_bits_XXXXXX";
+static int n_sessions;
+
+/* One session of the matrix. */
+typedef struct setting {
+    int toy;
+    const char *split, *cpu;
+    int rows, threads, slots;
+} setting;
+
+static void path_of(char *out, const char *name)
+{
+    snprintf(out, 300, "%s/%s.h5", folder, name);
+}
+
+/* ---- what the client hears ---- */
+
+typedef struct heard {
+    int n[N_TEXTS];
+    int32_t ids[N_TEXTS][MAX_NEW];
+    bool is_finished[N_TEXTS];
+} heard;
+
+static bool on_token(void *arg, int request, int32_t id, double now)
+{
+    heard *h = arg;
+    (void)now;
+    CHECK(h->n[request] < MAX_NEW);
+    h->ids[request][h->n[request]++] = id;
+    return true;
+}
+
+static void on_finish(void *arg, int request, ndl_finish why, double now)
+{
+    heard *h = arg;
+    (void)now;
+    CHECK(why == NDL_FINISH_LENGTH);
+    CHECK(!h->is_finished[request]);
+    h->is_finished[request] = true;
+}
+
+/* Collective: rank 0 leads, the others follow until told that no more comes. */
+static void announce(const char *cpu)
+{
+    char name[8];
+    snprintf(name, sizeof name, "%s", cpu);
+    CHECK(ndl_comm_bcast(comm, name, sizeof name) == NDL_OK);
+    if (name[0])
+        setenv("NDL_CPU", name, 1);
+    else
+        unsetenv("NDL_CPU");
+}
+
+static void run(const setting *s, const ndl_request *requests, int n,
+                const char *logits, heard *h)
+{
+    char path[300];
+    ndl_store *store = NULL;
+    ndl_model model;
+    ndl_dtype dtype;
+    ndl_session_result result = { 0 };
+    path_of(path, toys[s->toy].name);
+    CHECK(ndl_store_open(&store, path) == NDL_OK);
+    CHECK(ndl_weights_read_model(store, &model, &dtype) == NDL_OK);
+    const ndl_session_setup setup = {
+        .comm = comm,
+        .store = store,
+        .model = &model,
+        .dtype = dtype,
+        .split = s->split,
+        .n_threads = s->threads,
+        .context = TOY_CONTEXT,
+        .n_slots = s->slots,
+        .max_rows = s->rows,
+        .logits = logits,
+        .requests = requests,
+        .n_requests = n,
+        .client = { h, on_token, on_finish },
+    };
+    announce(s->cpu);
+    const ndl_status st = ndl_session_lead(&setup, &result);
+    if (st != NDL_OK) fprintf(stderr, "%s\n", ndl_status_message());
+    CHECK(st == NDL_OK);
+    ndl_session_result_fini(&result);
+    ndl_store_close(&store);
+    n_sessions++;
+}
+
+static void describe(const setting *s)
+{
+    fprintf(stderr, "%s split %s cpu %s rows %d threads %d slots %d\n",
+            toys[s->toy].name, s->split ? s->split : "auto",
+            s->cpu[0] ? s->cpu : "best", s->rows, s->threads, s->slots);
+}
+
+/* ---- logits ---- */
+
+typedef struct truth {
+    int32_t ids[N_LOGITS];
+    float *logits[N_TOYS];
+    ndl_request requests[N_TEXTS];
+    int32_t prompts[N_TEXTS][80];
+    int32_t texts[N_TOYS][N_TEXTS][MAX_NEW];
+} truth;
+
+static truth t;
+
+static void check_logits(const setting *s)
+{
+    enum { HEADER = 128 };
+    char npy[300];
+    const size_t bytes = (size_t)N_LOGITS * (size_t)toy_vocab() * sizeof(float);
+    char *got = malloc(HEADER + bytes);
+    heard h = { 0 };
+    const ndl_request r = { .prompt = t.ids,
+                            .n_prompt = N_LOGITS,
+                            .want_logits = true };
+    snprintf(npy, sizeof npy, "%s/l.npy", folder);
+    run(s, &r, 1, npy, &h);
+    FILE *f = fopen(npy, "rb");
+    CHECK(f && fread(got, 1, HEADER + bytes, f) == HEADER + bytes);
+    fclose(f);
+    remove(npy);
+    const bool same = memcmp(got + HEADER, t.logits[s->toy], bytes) == 0;
+    if (!same) describe(s);
+    CHECK(same);
+    free(got);
+}
+
+/* ---- texts ---- */
+
+static void check_texts(const setting *s, int first, int n)
+{
+    heard h = { 0 };
+    run(s, t.requests + first, n, NULL, &h);
+    for (int i = 0; i < n; i++) {
+        const int want = t.requests[first + i].max_new;
+        const bool same = h.is_finished[i] && h.n[i] == want &&
+                          memcmp(h.ids[i], t.texts[s->toy][first + i],
+                                 (size_t)want * sizeof(int32_t)) == 0;
+        if (!same) describe(s);
+        CHECK(same);
+    }
+}
+
+static void find_truth(void)
+{
+    toy_prompt(1, t.ids, N_LOGITS);
+    for (int i = 0; i < N_TEXTS; i++) {
+        const int n = 1 + (i * 37) % 80;
+        toy_prompt(100 + (uint64_t)i, t.prompts[i], n);
+        t.requests[i] = (ndl_request){
+            .prompt = t.prompts[i],
+            .n_prompt = n,
+            .max_new = MAX_NEW - i % 3,
+            .sampling = { .temperature = i % 4 == 3 ? 0.0f : 0.9f,
+                          .top_k = i % 2 ? 40 : 0,
+                          .top_p = 0.95f,
+                          .min_p = i % 3 ? 0.02f : 0.0f },
+        };
+        t.requests[i].sampling.seed = ndl_request_seed(42, t.prompts[i], n);
+    }
+    for (int m = 0; m < N_TOYS; m++) {
+        char path[300];
+        path_of(path, toys[m].name);
+        CHECK(toy_write(m, path) == NDL_OK);
+        CHECK(toy_logits(path, 0, t.ids, N_LOGITS, &t.logits[m]) == NDL_OK);
+        for (int i = 0; i < N_TEXTS; i++)
+            CHECK(toy_generate(path, 0, &t.requests[i], t.texts[m][i]) ==
+                  t.requests[i].max_new);
+    }
+}
+
+/* ---- the matrix ---- */
+
+enum { MAX_SPLITS = 32 };
+static char splits[MAX_SPLITS][32];
+static int n_splits;
+
+/* Every way to write `left` blocks as stages, up to `stages` of them, and each
+ * with a head of its own behind. */
+static void list_splits(char *at, int left, int stages)
+{
+    if (left == 0) {
+        CHECK(n_splits + 2 <= MAX_SPLITS);
+        strcpy(splits[n_splits], splits[MAX_SPLITS - 1]);
+        splits[n_splits++][strlen(splits[MAX_SPLITS - 1]) - 1] = '\0';
+        if (stages == 0) return;
+        strcpy(splits[n_splits], splits[MAX_SPLITS - 1]);
+        strcat(splits[n_splits++], "0");
+        return;
+    }
+    for (int n = 1; stages > 0 && n <= left; n++) {
+        sprintf(at, "%d,", n);
+        list_splits(at + 2, left - n, stages - 1);
+        *at = '\0';
+    }
+}
+
+static void lead(void)
+{
+    static const int chunks[] = { 1, 7, 64, N_LOGITS };
+    static const char *const cpus[] = { "", "ref" };
+    const int hosts = comm->size > 1 ? comm->size - 1 : 1;
+    CHECK(mkdtemp(folder) != NULL);
+    find_truth();
+    list_splits(splits[MAX_SPLITS - 1], TOY_BLOCKS, hosts);
+
+    for (int s = 0; s < n_splits; s++)
+        for (int c = 0; c < 4; c++)
+            check_logits(
+                &(setting){ TOY_LLAMA_F32, splits[s], "", chunks[c], 1, 1 });
+    for (int m = 0; m < N_TOYS; m++)
+        for (int threads = 1; threads <= 2; threads++)
+            for (int cpu = 0; cpu < 2; cpu++) {
+                const setting base = { m, NULL, cpus[cpu], 64, threads, 1 };
+                setting crowd = base;
+                crowd.slots = 3 + threads;
+                crowd.rows = cpu ? 128 : 16;
+                check_logits(&base);
+                check_texts(&crowd, 0, N_TEXTS);
+            }
+    for (int i = 0; i < N_TEXTS; i++)
+        check_texts(&(setting){ i % N_TOYS, NULL, "", 32, 1, 1 }, i, 1);
+    printf("np %d: %d splits, %d sessions, all to the bit\n", comm->size,
+           n_splits, n_sessions);
+}
+
+static void clean(void)
+{
+    char path[300];
+    for (int m = 0; m < N_TOYS; m++) {
+        path_of(path, toys[m].name);
+        remove(path);
+        free(t.logits[m]);
+    }
+    rmdir(folder);
+}
+
+static void follow(void)
+{
+    char cpu[8];
+    for (;;) {
+        CHECK(ndl_comm_bcast(comm, cpu, sizeof cpu) == NDL_OK);
+        if (strcmp(cpu, "end") == 0) return;
+        if (cpu[0])
+            setenv("NDL_CPU", cpu, 1);
+        else
+            unsetenv("NDL_CPU");
+        CHECK(ndl_session_follow(comm, &no_signal) == NDL_OK);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    mpi_check_init(&argc, &argv);
+    ndl_fp_setup();
+    CHECK(ndl_comm_open_mpi(&comm) == NDL_OK);
+    if (comm->rank == 0) {
+        lead();
+        announce("end");
+        clean();
+    } else {
+        follow();
+    }
+    ndl_comm_close(&comm);
+    MPI_Finalize();
+    return 0;
+}

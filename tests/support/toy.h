@@ -1,0 +1,40 @@
+/*
+ * toy.h - models of four blocks that run in milliseconds, and what they say
+ * when one thread computes them alone, with neither messages nor scheduler:
+ * the truth that every pipeline must give to the bit.
+ */
+#ifndef NOODLE_TESTS_TOY_H
+#define NOODLE_TESTS_TOY_H
+
+#include "noodle/request.h"
+#include "noodle/weights.h"
+
+typedef struct toy {
+    const char *name, *config;
+    ndl_dtype dtype;
+} toy;
+
+enum { N_TOYS = 4, TOY_LLAMA_F32 = 0, TOY_BLOCKS = 4, TOY_CONTEXT = 600 };
+extern const toy toys[N_TOYS];
+
+/** Write the weights file of toys[i]. */
+ndl_status toy_write(int i, const char *path);
+
+/** Ids that look like text to it: n of them, from a seed. */
+void toy_prompt(uint64_t seed, int32_t *ids, int n);
+
+/** Vocabulary of every toy. */
+int toy_vocab(void);
+
+/**
+ * Logits (n, V) of `ids`, all rows in one step, by the kernels of `cpu_flags`.
+ * @param[out] logits  malloc'ed, the caller frees it.
+ */
+ndl_status toy_logits(const char *path, unsigned cpu_flags, const int32_t *ids,
+                      int n, float **logits);
+
+/** Continue a request alone.  @param[out] out  (max_new)  @return how many. */
+int toy_generate(const char *path, unsigned cpu_flags, const ndl_request *r,
+                 int32_t *out);
+
+#endif /* NOODLE_TESTS_TOY_H */

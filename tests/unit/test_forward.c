@@ -1,0 +1,391 @@
+/*
+ * test_forward.c - what a row gives does not depend on its neighbours, its
+ * chunk, its slot, the threads or the instruction set: all bits are equal to
+ * those of one thread that computes the sequence in one step.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "../support/chance.h"
+#include "../support/folder.h"
+#include "noodle/forward.h"
+#include "toy.h"
+
+enum { N_SEQS = 3, LONGEST = 530, SLOTS = 4, ROWS = 100 };
+static const int lengths[N_SEQS] = { LONGEST, 257, 41 };
+
+static test_folder folder;
+static char path[N_TOYS][320];
+static int32_t ids[N_SEQS][LONGEST];
+static float *truth[N_TOYS][N_SEQS]; /* (length, V) */
+static uint64_t seed;
+
+static int make_truth(void **state)
+{
+    (void)state;
+    seed = chance_seed(20240611);
+    if (test_folder_make(&folder) != 0) return -1;
+    for (int s = 0; s < N_SEQS; s++)
+        toy_prompt(seed + (uint64_t)s, ids[s], lengths[s]);
+    for (int t = 0; t < N_TOYS; t++) {
+        snprintf(path[t], sizeof path[t], "%s",
+                 test_folder_at(&folder, toys[t].name));
+        assert_int_equal(toy_write(t, path[t]), NDL_OK);
+        for (int s = 0; s < N_SEQS; s++)
+            assert_int_equal(toy_logits(path[t], ndl_cpu_flags(), ids[s],
+                                        lengths[s], &truth[t][s]),
+                             NDL_OK);
+    }
+    return 0;
+}
+
+static int free_truth(void **state)
+{
+    (void)state;
+    for (int t = 0; t < N_TOYS; t++)
+        for (int s = 0; s < N_SEQS; s++) free(truth[t][s]);
+    return test_folder_remove(&folder);
+}
+
+typedef struct rig {
+    ndl_weights *weights;
+    ndl_pool *pool;
+    ndl_kernels kernels;
+    ndl_forward *forward;
+    float *x;
+} rig;
+
+static const ndl_part whole = { 0, TOY_BLOCKS, true, true };
+
+static ndl_forward_limits limits_of(int t)
+{
+    return (ndl_forward_limits){ .max_rows = ROWS,
+                                 .max_spans = SLOTS,
+                                 .n_slots = SLOTS,
+                                 .context = TOY_CONTEXT,
+                                 .kv_dtype = toys[t].dtype };
+}
+
+static void open_rig(rig *r, int t, const ndl_forward_limits *limits,
+                     int n_threads, unsigned cpu_flags)
+{
+    const ndl_pool_config pool = { .n_threads = n_threads,
+                                   .thread_init = ndl_fp_setup };
+    memset(r, 0, sizeof *r);
+    assert_int_equal(ndl_weights_map(&r->weights, path[t], &whole, NULL, NULL),
+                     NDL_OK);
+    assert_int_equal(ndl_pool_create(&r->pool, &pool), NDL_OK);
+    ndl_kernels_init(&r->kernels, cpu_flags);
+    assert_int_equal(ndl_forward_create(&r->forward, r->weights, &whole, limits,
+                                        &r->kernels, r->pool),
+                     NDL_OK);
+    r->x = malloc((size_t)limits->max_rows * sizeof *r->x *
+                  (size_t)ndl_weights_model(r->weights)->width);
+    assert_non_null(r->x);
+}
+
+static void close_rig(rig *r)
+{
+    free(r->x);
+    ndl_forward_destroy(&r->forward);
+    ndl_pool_destroy(&r->pool);
+    ndl_weights_destroy(&r->weights);
+}
+
+/* Rows of a sequence in a batch. */
+typedef struct piece {
+    int seq, from, n;
+} piece;
+
+static void check_rows(rig *r, int t, const piece *pieces, int n)
+{
+    const size_t vocab = (size_t)toy_vocab();
+    int row = 0;
+    for (int p = 0; p < n; p++)
+        for (int i = 0; i < pieces[p].n; i++, row++) {
+            size_t ld = 0;
+            const float *got =
+                ndl_forward_logits(r->forward, r->x, &row, 1, &ld);
+            const float *want =
+                truth[t][pieces[p].seq] + (size_t)(pieces[p].from + i) * vocab;
+            if (memcmp(got, want, vocab * sizeof *got) != 0)
+                fail_msg("%s: position %d of sequence %d differs", toys[t].name,
+                         pieces[p].from + i, pieces[p].seq);
+        }
+}
+
+static void run_batch(rig *r, int t, const piece *pieces, int n,
+                      const int *slots)
+{
+    ndl_span spans[SLOTS] = { { 0 } };
+    int32_t batch[ROWS] = { 0 };
+    int rows = 0;
+    for (int p = 0; p < n; p++) {
+        const piece *q = &pieces[p];
+        spans[p] = (ndl_span){ slots[q->seq], q->from, q->n };
+        memcpy(batch + rows, ids[q->seq] + q->from,
+               (size_t)q->n * sizeof *batch);
+        rows += q->n;
+    }
+    ndl_forward_embed(r->forward, batch, spans, n, r->x);
+    ndl_forward_blocks(r->forward, spans, n, r->x);
+    check_rows(r, t, pieces, n);
+}
+
+/* All sequences from the start to their end, or to `cut`, in chunks at random.
+ */
+static void run_sequences(rig *r, int t, const int *slots, int cut)
+{
+    int pos[N_SEQS] = { 0 };
+    for (;;) {
+        piece pieces[N_SEQS];
+        int n = 0, rows = 0;
+        const int first = between(0, N_SEQS - 1);
+        for (int k = 0; k < N_SEQS; k++) {
+            const int s = (first + k) % N_SEQS;
+            int most = (lengths[s] < cut ? lengths[s] : cut) - pos[s];
+            if (most > ROWS - rows) most = ROWS - rows;
+            if (most == 0) continue;
+            const int take = between(0, 2) ? between(1, most) : 1;
+            pieces[n++] = (piece){ s, pos[s], take };
+            pos[s] += take;
+            rows += take;
+        }
+        if (n == 0) return;
+        run_batch(r, t, pieces, n, slots);
+    }
+}
+
+static void rows_do_not_depend_on_batch_chunk_slot_or_threads(void **state)
+{
+    (void)state;
+    static const int slots[2][N_SEQS] = { { 0, 1, 2 }, { 3, 0, 1 } };
+    random_state = seed;
+    for (int t = 0; t < N_TOYS; t++)
+        for (int threads = 1; threads <= 3; threads++) {
+            const ndl_forward_limits limits = limits_of(t);
+            rig r;
+            open_rig(&r, t, &limits, threads, ndl_cpu_flags());
+            run_sequences(&r, t, slots[threads % 2],
+                          threads == 1 ? LONGEST : 300);
+            close_rig(&r);
+        }
+}
+
+static void rows_do_not_depend_on_the_instruction_set(void **state)
+{
+    (void)state;
+    static const int slots[N_SEQS] = { 2, 1, 0 };
+    random_state = seed + 1;
+    for (int t = 0; t < N_TOYS; t++) {
+        const ndl_forward_limits limits = limits_of(t);
+        rig r;
+        open_rig(&r, t, &limits, 2, 0);
+        run_sequences(&r, t, slots, 258);
+        close_rig(&r);
+    }
+}
+
+static void chunks_may_straddle_pages_anywhere(void **state)
+{
+    (void)state;
+    static const int slots[N_SEQS] = { 0, 1, 2 };
+    const ndl_forward_limits limits = limits_of(0);
+    rig r;
+    open_rig(&r, 0, &limits, 1, ndl_cpu_flags());
+    for (int cut = 250; cut <= 260; cut++) {
+        int at = 0;
+        while (at < 300) {
+            const int end = at < cut && at + ROWS > cut ? cut : at + ROWS;
+            const piece p = { 0, at, (end < 300 ? end : 300) - at };
+            run_batch(&r, 0, &p, 1, slots);
+            at += p.n;
+        }
+    }
+    close_rig(&r);
+}
+
+/* A slot that an earlier sequence left full of garbage, even of NaN. */
+static void used_slot_gives_what_a_fresh_one_gives(void **state)
+{
+    (void)state;
+    static const int slots[N_SEQS] = { 0, 1, 2 };
+    random_state = seed + 2;
+    for (int t = 0; t < N_TOYS; t++) {
+        const ndl_forward_limits limits = limits_of(t);
+        rig r;
+        open_rig(&r, t, &limits, 1, t == 1 ? 0 : ndl_cpu_flags());
+        run_sequences(&r, t, slots, 258);
+        const int width = ndl_weights_model(r.weights)->width;
+        for (int at = 0; at < 300; at += ROWS)
+            for (int slot = 0; slot < N_SEQS; slot++) {
+                const ndl_span span = { slot, at, ROWS };
+                for (int i = 0; i < ROWS * width; i++)
+                    r.x[i] = slot == 1 ? INFINITY : NAN;
+                ndl_forward_blocks(r.forward, &span, 1, r.x);
+            }
+        run_sequences(&r, t, slots, 258);
+        close_rig(&r);
+    }
+}
+
+enum { HEAD = 32, PAIR = 2 * HEAD }; /* of the bf16 toy: cells of two keys */
+
+/* A store that takes its time between reading the words that two keys share
+ * and writing them, as a kernel may that works on whole registers. */
+static void store_slowly(uint16_t *kpage, uint16_t *vpage, int key,
+                         const float *k, const float *v, int hd)
+{
+    static _Thread_local uint16_t own[NDL_PAGE_KEYS * HEAD];
+    /* Long where a task begins, so that the one before ends meanwhile. */
+    const struct timespec pause = { .tv_nsec =
+                                        key % 16 == 15 ? 4000000 : 10000 };
+    uint16_t both[PAIR];
+    uint16_t *at = vpage + key / 2 * PAIR;
+    ndl_kernels ref;
+    ndl_kernels_init(&ref, 0);
+    memcpy(both, at, sizeof both);
+    nanosleep(&pause, NULL);
+    ref.kv_store_bf16(kpage, own, key, k, v, hd);
+    for (int i = key % 2; i < PAIR; i += 2) both[i] = own[key / 2 * PAIR + i];
+    memcpy(at, both, sizeof both);
+}
+
+/* A sequence of one row in front makes the tasks begin at odd positions. */
+static void neighbouring_keys_do_not_disturb_each_other(void **state)
+{
+    (void)state;
+    static const int slots[N_SEQS] = { 0, 1, 2 };
+    const int t = 1;
+    const ndl_forward_limits limits = limits_of(t);
+    const piece pieces[2] = { { 2, 0, 1 }, { 0, 0, ROWS - 1 } };
+    rig r;
+    assert_int_equal(toys[t].dtype, NDL_BF16);
+    open_rig(&r, t, &limits, 4, ndl_cpu_flags());
+    r.kernels.kv_store_bf16 = store_slowly;
+    run_batch(&r, t, pieces, 2, slots);
+    close_rig(&r);
+}
+
+static void last_position_of_the_context_is_there(void **state)
+{
+    (void)state;
+    static const int slots[N_SEQS] = { 0, 0, 0 };
+    for (int context = 255; context <= 257; context++) {
+        ndl_forward_limits limits = limits_of(3);
+        limits.context = context;
+        limits.n_slots = 1;
+        rig r;
+        open_rig(&r, 3, &limits, 1, ndl_cpu_flags());
+        for (int at = 0; at < context; at += ROWS) {
+            const int left = context - at;
+            const piece p = { 1, at, left < ROWS ? left : ROWS };
+            run_batch(&r, 3, &p, 1, slots);
+        }
+        close_rig(&r);
+    }
+}
+
+/* What memory_of() promises is what create() needs, for odd limits too. */
+static void memory_is_enough_for_all_limits(void **state)
+{
+    (void)state;
+    static const int rows[] = { 1, 2, 15, 16, 17, 33 };
+    static const int slots[N_SEQS] = { 0, 0, 0 };
+    for (int t = 0; t < N_TOYS; t++)
+        for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
+            for (int threads = 1; threads <= 3; threads++) {
+                const ndl_forward_limits limits = {
+                    .max_rows = rows[k],
+                    .max_spans = threads,
+                    .n_slots = threads,
+                    .context = rows[k],
+                    .kv_dtype = toys[t].dtype,
+                };
+                rig r;
+                open_rig(&r, t, &limits, threads, ndl_cpu_flags());
+                const piece p = { 0, 0, rows[k] };
+                run_batch(&r, t, &p, 1, slots);
+                close_rig(&r);
+            }
+}
+
+static void memory_of_a_block_is_that_of_its_cache(void **state)
+{
+    (void)state;
+    ndl_model m;
+    const char *config = toys[0].config;
+    assert_int_equal(ndl_model_parse(&m, config, strlen(config), NULL, 0, "x"),
+                     NDL_OK);
+    const ndl_forward_limits limits = limits_of(0);
+    const ndl_forward_memory a = ndl_forward_memory_of(&m, &limits, 1);
+    const ndl_forward_memory b = ndl_forward_memory_of(&m, &limits, 2);
+    /* 4 slots of 3 pages of 2 heads: 256 keys and values of 32 floats */
+    assert_int_equal(a.kv_layer, 4 * 3 * 2 * 256 * 32 * 4 * 2);
+    assert_int_equal(b.kv_layer, a.kv_layer);
+    assert_true(b.buffers > a.buffers);
+    assert_int_equal(b.logits, a.logits);
+}
+
+/* Rows that go through two halves of the model as through the whole. */
+static void halves_of_the_model_give_the_whole(void **state)
+{
+    (void)state;
+    const ndl_span span = { 0, 0, 60 };
+    for (int t = 0; t < N_TOYS; t++)
+        for (int cut = 0; cut <= TOY_BLOCKS; cut++) {
+            const ndl_part parts[2] = {
+                { 0, cut, true, false }, { cut, TOY_BLOCKS - cut, false, true }
+            };
+            const ndl_forward_limits limits = limits_of(t);
+            rig r, half[2];
+            open_rig(&r, t, &limits, 1, ndl_cpu_flags());
+            for (int i = 0; i < 2; i++) {
+                rig *h = &half[i];
+                assert_int_equal(ndl_weights_map(&h->weights, path[t],
+                                                 &parts[i], NULL, NULL),
+                                 NDL_OK);
+                assert_int_equal(ndl_forward_create(&h->forward, h->weights,
+                                                    &parts[i], &limits,
+                                                    &r.kernels, r.pool),
+                                 NDL_OK);
+                if (i == 0)
+                    ndl_forward_embed(h->forward, ids[0], &span, 1, r.x);
+                ndl_forward_blocks(h->forward, &span, 1, r.x);
+            }
+            ndl_forward *own = r.forward;
+            const piece p = { 0, 0, 60 };
+            r.forward = half[1].forward;
+            check_rows(&r, t, &p, 1);
+            r.forward = own;
+            for (int i = 0; i < 2; i++) {
+                ndl_forward_destroy(&half[i].forward);
+                ndl_weights_destroy(&half[i].weights);
+            }
+            close_rig(&r);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_do_not_depend_on_batch_chunk_slot_or_threads),
+        cmocka_unit_test(rows_do_not_depend_on_the_instruction_set),
+        cmocka_unit_test(chunks_may_straddle_pages_anywhere),
+        cmocka_unit_test(used_slot_gives_what_a_fresh_one_gives),
+        cmocka_unit_test(neighbouring_keys_do_not_disturb_each_other),
+        cmocka_unit_test(last_position_of_the_context_is_there),
+        cmocka_unit_test(memory_is_enough_for_all_limits),
+        cmocka_unit_test(memory_of_a_block_is_that_of_its_cache),
+        cmocka_unit_test(halves_of_the_model_give_the_whole),
+    };
+    return cmocka_run_group_tests(tests, make_truth, free_truth);
+}
