@@ -17,27 +17,24 @@ static void ignore_finish(void *arg, int request, ndl_finish why, double now)
     (void)arg, (void)request, (void)why, (void)now;
 }
 
-static ndl_status lead(ndl_cli *cli, ndl_store *store, const int32_t *ids,
-                       size_t n)
+static ndl_status lead(ndl_cli *cli, ndl_store *store, const ndl_model *model,
+                       ndl_dtype dtype, const int32_t *ids, size_t n)
 {
     const ndl_options *o = cli->options;
-    ndl_model model;
-    ndl_dtype dtype;
     ndl_session_result result = { 0 };
-    NDL_TRY(ndl_weights_read_model(store, &model, &dtype));
-    const int limit = o->context > 0 ? o->context : model.context;
-    if (limit > model.context || n > (size_t)limit)
+    const int limit = o->context > 0 ? o->context : model->context;
+    if (limit > model->context || n > (size_t)limit)
         return NDL_FAIL(NDL_EDATA,
                         "--ids: %zu tokens in a context of %d: the model knows "
                         "%d positions",
-                        n, limit, model.context);
+                        n, limit, model->context);
     const ndl_request request = { .prompt = ids,
                                   .n_prompt = (int)n,
                                   .want_logits = true };
     const ndl_session_setup setup = {
         .comm = cli->comm,
         .store = store,
-        .model = &model,
+        .model = model,
         .dtype = dtype,
         .split = o->split,
         .n_threads = o->threads,
@@ -76,7 +73,7 @@ ndl_status ndl_cmd_logits(ndl_cli *cli)
     NDL_TRY_GOTO(done, st, ndl_weights_read_model(store, &model, &dtype));
     NDL_TRY_GOTO(done, st,
                  ndl_ids_parse("--ids", o->ids, model.vocab, &ids, &n));
-    st = lead(cli, store, ids, n);
+    st = lead(cli, store, &model, dtype, ids, n);
 done:
     free(ids);
     free(path);

@@ -72,9 +72,10 @@ static void tell_progress(ndl_texts *t)
 {
     ndl_progress_line *p = &t->progress;
     char text[96];
-    if (t->n == 1 || (shows_text(t) && isatty(STDOUT_FILENO))) return;
+    if (t->n == 1) return;
     if (!p->what) ndl_progress_line_begin(p, "run", NULL);
     if (!ndl_progress_line_is_due(p)) return;
+    if (shows_text(t) && isatty(STDOUT_FILENO)) return;
     snprintf(text, sizeof text, "%d of %d prompts, %zu tokens, %.1f tokens/s",
              t->n_finished, t->n, t->n_tokens,
              (double)t->n_tokens / (p->last_sec - p->start_sec));

@@ -243,12 +243,19 @@ static bool hear_tokens(ndl_coordinator *c)
     return true;
 }
 
+/* Take note of sends that are complete.  While one is not known to be, a wait
+ * wakes up again and again to help it along: most of what rank 0 would cost. */
+static void settle_sends(ndl_coordinator *c)
+{
+    for (int i = 0; i <= c->window; i++)
+        if (c->out[i].op.is_active) (void)tested(c, &c->out[i].op, NULL);
+    (void)orders_sent(c);
+}
+
 static outbox *free_outbox(ndl_coordinator *c)
 {
-    for (int i = 0; i <= c->window; i++) {
-        outbox *o = &c->out[i];
-        if (!o->op.is_active || tested(c, &o->op, NULL)) return o;
-    }
+    for (int i = 0; i <= c->window; i++)
+        if (!c->out[i].op.is_active) return &c->out[i];
     return NULL;
 }
 
@@ -390,6 +397,7 @@ static bool close_run(ndl_coordinator *c)
 bool ndl_coordinator_step(ndl_coordinator *c)
 {
     if (c->phase == OVER) return false;
+    settle_sends(c);
     bool moved = hear_reports(c);
     while (c->phase == RUNNING && hear_tokens(c)) moved = true;
     moved = send_batches(c) || moved;
