@@ -10,7 +10,7 @@ target_include_directories(hdf5_lib SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
 target_link_libraries(hdf5_lib INTERFACE ${HDF5_C_LIBRARIES})
 
 foreach(pair jansson:jansson xxhash:libxxhash pcre2:libpcre2-8
-        utf8proc:libutf8proc hwloc:hwloc)
+        utf8proc:libutf8proc hwloc:hwloc yaml:yaml-0.1)
   string(REPLACE ":" ";" pair ${pair})
   list(GET pair 0 name)
   list(GET pair 1 package)

@@ -7,6 +7,7 @@
 #include "noodle/hardware.h"
 #include "noodle/session.h"
 #include "noodle/store.h"
+#include "noodle/version.h"
 #include "output.h"
 
 /* No arithmetic of the program goes through a BLAS: it is the judge in the
@@ -33,7 +34,7 @@ ndl_status ndl_cmd_version(void)
     snprintf(text, sizeof text,
              "noodle-mpi %s\nMPI      %s\nBLAS     %s (tests only)\n"
              "HDF5     %s\nhwloc    %s\nkernels  %s\n",
-             NDL_VERSION, ndl_comm_library(), blas_version(),
+             ndl_version(), ndl_comm_library(), blas_version(),
              ndl_store_library(), ndl_hardware_library(), k.name);
     return ndl_output_text(text);
 }

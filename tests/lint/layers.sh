@@ -19,23 +19,25 @@ BEGIN {
     may["text"] = "text store base"
     may["formats"] = "formats model text store kernels base"
     may["sched"] = "sched base"
-    may["plan"] = "plan sched model store base"
+    may["plan"] = "plan sched model store kernels base"
     may["observe"] = "observe plan sched model store base"
     below = "observe plan sched formats text model kernels store comm base"
     may["run"] = "run " below
     may["cli"] = "cli run " below
     # A header belongs to the folder of x.c, or of x_*.c, or to this one.
-    owner["wire"] = "comm"
+    owner["wire"] = owner["wire_setup"] = "comm"
     owner["checkpoint"] = "formats"
     owner["sampling"] = "base"
+    owner["table"] = "store"
     # Library header: who may include it.
     only["jansson.h"] = "^include/noodle/json\\.h$"
+    only["yaml.h"] = "^src/base/yaml\\.c$"
     only["xxhash.h"] = "^src/base/hash\\.c$"
     only["mpi.h"] = "^src/(main\\.c|comm/comm_[a-z_]*\\.[ch])$"
     only["hdf5.h"] = "^src/store/store_[a-z0-9_]*\\.[ch]$"
     only["pcre2.h"] = "^src/text/"
     only["utf8proc.h"] = "^src/text/"
-    only["hwloc.h"] = "^src/plan/hardware\\.c$"
+    only["hwloc.h"] = "^src/plan/topology\\.c$"
     only["immintrin.h"] = only["xmmintrin.h"] = only["cpuid.h"] = "^kernels/"
     only["cblas.h"] = "^kernels/[a-z_]*_blas\\.c$"
     n = split("assert complex ctype errno fenv float inttypes limits locale " \
@@ -93,7 +95,7 @@ END {
                 breach("no folder owns this header: see layers.sh")
             else if (index(" " may[from] " ", " " owner[name] " ") == 0)
                 breach(from " may not know " owner[name])
-        } else if (u[3] == "kernels.h") {
+        } else if (u[3] == "kernels.h" || u[3] == "peak.h") {
             if (index(" " may[from] " ", " kernels ") == 0)
                 breach(from " may not know kernels")
         } else {
