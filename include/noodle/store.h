@@ -97,6 +97,16 @@ ndl_status ndl_store_put_ints(ndl_store *s, const char *object,
                               const char *name, const int64_t *v, int n);
 ndl_status ndl_store_put_u64(ndl_store *s, const char *object, const char *name,
                              uint64_t v);
+ndl_status ndl_store_put_f64(ndl_store *s, const char *object, const char *name,
+                             double v);
+
+/**
+ * Write what every file of ours has at its root: noodle_format, format_version
+ * (major, minor), writer, created.  "created" honours SOURCE_DATE_EPOCH.
+ * @return NDL_OK; NDL_EIO; NDL_ECONFIG if that variable is no time.
+ */
+ndl_status ndl_store_put_stamp(ndl_store *s, const char *format, int major,
+                               int minor);
 
 /** @param[out] out  malloc'ed, zero-terminated; the caller frees it. */
 ndl_status ndl_store_get_text(ndl_store *s, const char *object,

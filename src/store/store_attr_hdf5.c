@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "store_hdf5.h"
 
@@ -86,6 +87,38 @@ ndl_status ndl_store_put_u64(ndl_store *s, const char *object, const char *name,
                              uint64_t v)
 {
     return put(s, &(place){ object, name, H5T_STD_U64LE, 1 }, &v);
+}
+
+ndl_status ndl_store_put_f64(ndl_store *s, const char *object, const char *name,
+                             double v)
+{
+    return put(s, &(place){ object, name, H5T_IEEE_F64LE, 1 }, &v);
+}
+
+/* Now, or the time that a reproducible build asks for. */
+static time_t creation_time(void)
+{
+    const char *fixed = getenv("SOURCE_DATE_EPOCH");
+    char *end = NULL;
+    const long long sec = fixed ? strtoll(fixed, &end, 10) : 0;
+    return fixed && end != fixed && *end == '\0' ? (time_t)sec : time(NULL);
+}
+
+ndl_status ndl_store_put_stamp(ndl_store *s, const char *format, int major,
+                               int minor)
+{
+    char created[32];
+    struct tm utc;
+    const time_t t = creation_time();
+    if (!gmtime_r(&t, &utc) ||
+        strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+        return NDL_FAIL(NDL_ECONFIG,
+                        "SOURCE_DATE_EPOCH is not a time: unset it");
+    const int64_t version[2] = { major, minor };
+    NDL_TRY(ndl_store_put_text(s, "/", "noodle_format", format));
+    NDL_TRY(ndl_store_put_ints(s, "/", "format_version", version, 2));
+    NDL_TRY(ndl_store_put_text(s, "/", "writer", "noodle-mpi"));
+    return ndl_store_put_text(s, "/", "created", created);
 }
 
 /* An attribute open for reading. */

@@ -122,7 +122,7 @@ static const char *check_chunk(hid_t list, size_t size)
 
 /* Where the bytes lie.  External files are refused: a file must not make us
  * read another one. */
-static const char *check_layout(const ndl_store *s, hid_t set, hid_t list,
+static const char *judge_layout(const ndl_store *s, hid_t set, hid_t list,
                                 ndl_store_info *out, size_t size)
 {
     const H5D_layout_t layout = H5Pget_layout(list);
@@ -143,17 +143,24 @@ static const char *check_layout(const ndl_store *s, hid_t set, hid_t list,
     return NULL;
 }
 
+const char *ndl_store_check_layout(const ndl_store *s, hid_t set,
+                                   ndl_store_info *info, size_t element_bytes)
+{
+    const hid_t list = H5Dget_create_plist(set);
+    const char *cause = "its properties cannot be read";
+    if (list >= 0) cause = judge_layout(s, set, list, info, element_bytes);
+    ndl_store_drop(list);
+    return cause;
+}
+
 static ndl_status inspect(const ndl_store *s, hid_t set, const char *name,
                           ndl_store_info *out)
 {
     ndl_store_info info = { 0 };
     size_t size = 0;
-    const hid_t list = H5Dget_create_plist(set);
-    const char *cause = list < 0 ? "its properties cannot be read" : NULL;
-    if (!cause) cause = check_type(set, &info, &size);
+    const char *cause = check_type(set, &info, &size);
     if (!cause) cause = check_shape(set, &info, size);
-    if (!cause) cause = check_layout(s, set, list, &info, size);
-    ndl_store_drop(list);
+    if (!cause) cause = ndl_store_check_layout(s, set, &info, size);
     if (cause) return ndl_store_bad(s, name, cause);
     *out = info;
     return NDL_OK;
@@ -168,8 +175,7 @@ ndl_status ndl_store_query(ndl_store *s, const char *name, ndl_store_info *out)
     return st;
 }
 
-/* Properties that all our datasets share. */
-static hid_t dataset_list(void)
+hid_t ndl_store_dataset_list(void)
 {
     const hid_t list = H5Pcreate(H5P_DATASET_CREATE);
     if (list < 0) return list;
@@ -188,7 +194,7 @@ ndl_status ndl_store_make(ndl_store *s, const char *name, ndl_store_type type,
     NDL_ASSERT(s->writing && n_dims >= 1 && n_dims <= NDL_STORE_MAX_DIMS);
     for (int i = 0; i < n_dims; i++) extent[i] = dims[i];
     NDL_TRY(ndl_store_make_parents(s, name));
-    const hid_t list = dataset_list();
+    const hid_t list = ndl_store_dataset_list();
     const hid_t space = H5Screate_simple(n_dims, extent, NULL);
     const hid_t element = make_type(type);
     hid_t set = H5I_INVALID_HID;
@@ -209,7 +215,7 @@ ndl_status ndl_store_make(ndl_store *s, const char *name, ndl_store_type type,
 static hid_t create_packed(ndl_store *s, const char *name, hsize_t n)
 {
     const hsize_t chunk = n < PACKED_CHUNK_BYTES ? n : PACKED_CHUNK_BYTES;
-    const hid_t list = dataset_list();
+    const hid_t list = ndl_store_dataset_list();
     const hid_t space = H5Screate_simple(1, &n, NULL);
     hid_t set = H5I_INVALID_HID;
     if (list >= 0 && space >= 0 && H5Pset_chunk(list, 1, &chunk) >= 0 &&

@@ -1,6 +1,6 @@
 /*
- * store_hdf5.c - the life of a file (open, create, commit, close) and the
- * messages of HDF5's failures.
+ * store_hdf5.c - the life of a file (open, create, follow, commit, close) and
+ * the messages of HDF5's failures.
  */
 #include "store_hdf5.h"
 
@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "noodle/table.h"
 
 /* Elements are mapped and written as they lie in memory. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -24,6 +26,12 @@ enum {
     /* Headers lie together in blocks of this size, so that opening a file on
      * a network file system reads few places. */
     META_BLOCK_BYTES = 1 << 20,
+    /* The same of a live file, which has few headers and is often small. */
+    LIVE_BLOCK_BYTES = 64 << 10,
+    /* Of a header that its writer may be writing.  HDF5 doubles its pause each
+     * time, from 1 ns: its 100 tries would wait for ever on a broken file. */
+    READ_ATTEMPTS = 25,
+    PART_NAMES = 100, /* that are tried */
     /* Up to so many attributes stay in the object's header; more than 8, the
      * default, would make a heap and a tree for each of our datasets. */
     COMPACT_ATTRIBUTES = 32
@@ -50,7 +58,7 @@ static herr_t take_innermost(unsigned n, const H5E_error2_t *err, void *arg)
 
 /* HDF5's texts may hold a time with a line break and addresses; where the
  * system's own words are inside, those alone are shown. */
-static void last_error(char *out, size_t cap)
+void ndl_store_reason(char *out, size_t cap)
 {
     static const char mark[] = "error message = '";
     const char *text = NULL;
@@ -72,7 +80,7 @@ ndl_status ndl_store_fail(const ndl_store *s, const char *verb,
                           const char *name)
 {
     char why[256];
-    last_error(why, sizeof why);
+    ndl_store_reason(why, sizeof why);
     if (s->writing)
         return NDL_FAIL(NDL_EIO, "%s: cannot %s %s: %s: check the free space",
                         s->path, verb, name, why);
@@ -111,6 +119,9 @@ static ndl_status allocate(ndl_store **out, const char *path)
         return NDL_FAIL(NDL_EOS, "%s: out of memory", path);
     }
     s->file = H5I_INVALID_HID;
+    /* Every file is closed by us.  What the library could not write, on a full
+     * disk, it would try again when the program ends, and crash there. */
+    H5dont_atexit();
     /* The message is ours to store; HDF5 would print it. */
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     *out = s;
@@ -119,14 +130,18 @@ static ndl_status allocate(ndl_store **out, const char *path)
 
 /* File access: version 1.8's format (readable anywhere, headers with
  * checksums), no locks (they fail on some network file systems), and closing
- * the file closes everything in it. */
-static hid_t access_list(void)
+ * the file closes everything in it.  Readers can follow only what has version
+ * 1.10's format. */
+static hid_t access_list(bool live)
 {
     const hid_t list = H5Pcreate(H5P_FILE_ACCESS);
+    const H5F_libver_t low = live ? H5F_LIBVER_V110 : H5F_LIBVER_V18;
+    const hsize_t block = live ? LIVE_BLOCK_BYTES : META_BLOCK_BYTES;
     if (list < 0) return list;
-    if (H5Pset_libver_bounds(list, H5F_LIBVER_V18, H5F_LIBVER_V110) >= 0 &&
-        H5Pset_alignment(list, ALIGN_THRESHOLD, ALIGN_BYTES) >= 0 &&
-        H5Pset_meta_block_size(list, META_BLOCK_BYTES) >= 0 &&
+    if (H5Pset_metadata_read_attempts(list, READ_ATTEMPTS) >= 0 &&
+        H5Pset_libver_bounds(list, low, H5F_LIBVER_V110) >= 0 &&
+        (live || H5Pset_alignment(list, ALIGN_THRESHOLD, ALIGN_BYTES) >= 0) &&
+        H5Pset_meta_block_size(list, block) >= 0 &&
         H5Pset_file_locking(list, false, true) >= 0 &&
         H5Pset_fclose_degree(list, H5F_CLOSE_STRONG) >= 0)
         return list;
@@ -160,14 +175,30 @@ static ndl_status check_file(const char *path, uint64_t *bytes)
     return NDL_OK;
 }
 
+/* True if somebody writes a live file, or was killed at it: then it opens only
+ * for readers that follow.  Asked of the superblock itself (format 3:
+ * byte 11, the flags), because HDF5 takes its time over a try in vain. */
+static bool is_written(const char *path)
+{
+    enum { VERSION_AT = 8, FLAGS_AT = 11, FLAG_FOLLOW = 1 << 2 };
+    unsigned char head[FLAGS_AT + 1] = { 0 };
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    const bool whole = read(fd, head, sizeof head) == (ssize_t)sizeof head;
+    close(fd);
+    return whole && head[VERSION_AT] == 3 && head[FLAGS_AT] & FLAG_FOLLOW;
+}
+
 static ndl_status open_hdf5(ndl_store *s)
 {
     if (H5Fis_hdf5(s->path) <= 0)
         return NDL_FAIL(NDL_EDATA,
                         "%s: is not an HDF5 file: import the model again",
                         s->path);
-    const hid_t access = access_list();
-    if (access >= 0) s->file = H5Fopen(s->path, H5F_ACC_RDONLY, access);
+    s->followed = is_written(s->path);
+    const hid_t access = access_list(s->followed);
+    const unsigned how = s->followed ? H5F_ACC_SWMR_READ : 0;
+    if (access >= 0) s->file = H5Fopen(s->path, H5F_ACC_RDONLY | how, access);
     ndl_store_drop(access);
     if (s->file < 0) return ndl_store_fail(s, "open", "the HDF5 file");
     return NDL_OK;
@@ -190,7 +221,7 @@ ndl_status ndl_store_open(ndl_store **out, const char *path)
 
 static ndl_status create_hdf5(ndl_store *s)
 {
-    const hid_t access = access_list();
+    const hid_t access = access_list(s->live);
     const hid_t create = H5Pcreate(H5P_FILE_CREATE);
     /* No times inside: equal content gives equal bytes. */
     if (access >= 0 && create >= 0 &&
@@ -223,20 +254,99 @@ ndl_status ndl_store_create(ndl_store **out, const char *path)
     return st;
 }
 
+/* Reserve a name of our own beside the file.  Several jobs may be started in
+ * one folder: none may open what another has just made.
+ * @return false with errno. */
+static bool make_part(ndl_store *s)
+{
+    const size_t cap = strlen(s->path) + 64;
+    char *name = malloc(cap);
+    int fd = -1;
+    errno = ENOMEM;
+    for (int i = 0; name && i < PART_NAMES && fd < 0; i++) {
+        snprintf(name, cap, "%s.%ld-%d.part", s->path, (long)getpid(), i);
+        fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno != EEXIST) break;
+    }
+    if (fd < 0) {
+        const int err = errno;
+        free(name);
+        errno = err;
+        return false;
+    }
+    close(fd);
+    s->part.part_path = name;
+    return true;
+}
+
+static ndl_status create_live(ndl_store *s)
+{
+    struct stat old;
+    s->writing = s->live = true;
+    if (stat(s->path, &old) == 0 && !S_ISREG(old.st_mode))
+        return NDL_FAIL(NDL_ECREATE,
+                        "%s: is not a regular file: give the path of a file "
+                        "to write",
+                        s->path);
+    if (make_part(s)) return create_hdf5(s);
+    const int err = errno;
+    return NDL_FAIL(err == EACCES || err == EPERM ? NDL_EPERM : NDL_ECREATE,
+                    "%s: cannot create: %s: check the folder", s->path,
+                    strerror(err));
+}
+
+ndl_status ndl_store_create_live(ndl_store **out, const char *path)
+{
+    ndl_store *s = NULL;
+    NDL_TRY(allocate(&s, path));
+    const ndl_status st = create_live(s);
+    if (st == NDL_OK)
+        *out = s;
+    else
+        ndl_store_close(&s);
+    return st;
+}
+
+ndl_status ndl_store_follow(ndl_store *s)
+{
+    NDL_ASSERT(s->live && !s->followed);
+    if (H5Fstart_swmr_write(s->file) < 0)
+        return ndl_store_fail(s, "let readers follow", "the HDF5 file");
+    /* Now it has all that a reader may ask for.  Who reads an older file of
+     * this name keeps that one. */
+    if (rename(s->part.part_path, s->path) != 0)
+        return ndl_file_fail(s->path, "rename the file to it", errno);
+    free(s->part.part_path);
+    s->part.part_path = NULL;
+    s->followed = true;
+    return NDL_OK;
+}
+
+ndl_status ndl_store_flush(ndl_store *s)
+{
+    NDL_ASSERT(s->writing);
+    if (H5Fflush(s->file, H5F_SCOPE_LOCAL) >= 0) return NDL_OK;
+    s->broken = s->followed;
+    return ndl_store_fail(s, "write", "the HDF5 file");
+}
+
 ndl_status ndl_store_commit(ndl_store **s)
 {
     ndl_store *f = *s;
-    ndl_status st = NDL_OK;
     NDL_ASSERT(f->writing);
     /* A flush of its own, because a close that fails to write may leave the
      * file open inside the library. */
-    if (H5Fflush(f->file, H5F_SCOPE_GLOBAL) < 0)
-        st = ndl_store_fail(f, "write", "the HDF5 file");
-    if (H5Fclose(f->file) < 0 && st == NDL_OK)
+    ndl_status st = f->broken
+                        ? NDL_FAIL(NDL_EIO,
+                                   "%s: not all of it could be written: check "
+                                   "the free space",
+                                   f->path)
+                        : ndl_store_flush(f);
+    if (!f->broken && H5Fclose(f->file) < 0 && st == NDL_OK)
         st = ndl_store_fail(f, "close", "the HDF5 file");
     f->file = H5I_INVALID_HID;
     /* The part's own stream wrote nothing: it is there for fsync and rename. */
-    if (st == NDL_OK) st = ndl_file_part_commit(&f->part);
+    if (st == NDL_OK && !f->live) st = ndl_file_part_commit(&f->part);
     ndl_store_close(s);
     return st;
 }
@@ -244,7 +354,9 @@ ndl_status ndl_store_commit(ndl_store **s)
 void ndl_store_close(ndl_store **s)
 {
     if (!*s) return;
-    if ((*s)->file >= 0) H5Fclose((*s)->file);
+    /* Closing a broken file would mark as whole what is not: it stays as if we
+     * were killed here, and readers find in it what was flushed before. */
+    if ((*s)->file >= 0 && !(*s)->broken) H5Fclose((*s)->file);
     ndl_file_part_discard(&(*s)->part);
     free((*s)->path);
     free(*s);
