@@ -10,44 +10,6 @@
 
 #include "variants.h"
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-
-/* Bits of CPUID leaf 1 ECX and leaf 7 EBX, and of XCR0. */
-enum {
-    LEAF1_FMA = 1 << 12,
-    LEAF1_OSXSAVE = 1 << 27,
-    LEAF1_AVX = 1 << 28,
-    LEAF1_F16C = 1 << 29,
-    LEAF7_AVX2 = 1 << 5,
-    XCR0_SSE_AVX = 6
-};
-
-/* What the system saves on a switch of threads: a CPU may have registers
- * that the system does not keep for us. */
-static unsigned saved_state(void)
-{
-    unsigned low, high;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return low;
-}
-
-unsigned ndl_cpu_flags(void)
-{
-    const unsigned need = LEAF1_FMA | LEAF1_OSXSAVE | LEAF1_AVX | LEAF1_F16C;
-    unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & need) != need) return 0;
-    if ((saved_state() & XCR0_SSE_AVX) != XCR0_SSE_AVX) return 0;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
-    return b & LEAF7_AVX2 ? NDL_CPU_AVX2 : 0;
-}
-#else
-unsigned ndl_cpu_flags(void)
-{
-    return 0;
-}
-#endif
-
 int ndl_cpu_parse(const char *name)
 {
     if (strcmp(name, "ref") == 0) return 0;
