@@ -37,6 +37,30 @@ typedef struct ndl_forward_memory {
     uint64_t logits;   /* of the last stage, on top      */
 } ndl_forward_memory;
 
+/* Time of each layer, filled while it runs. */
+typedef struct ndl_layer_clock {
+    int64_t steps, rows;
+    double sum_sec, min_sec, max_sec;
+} ndl_layer_clock;
+
+/**
+ * Watch the layers: embedding, hosted blocks, head, in that order.
+ * @param clocks  (n_layers + 2) zeroed by the caller, who may read and zero
+ *                them between two calls of the forward pass; NULL: off, which
+ *                costs nothing.
+ */
+void ndl_forward_watch(ndl_forward *f, ndl_layer_clock *clocks);
+
+/**
+ * Pretend to be slower: after each layer that took t seconds (of the processor,
+ * if there is one thread), wait until t / speed have passed (speed in (0, 1];
+ * 1: off).  For emulated nodes: the
+ * processor is free meanwhile.
+ * @param idle  called while waiting, so that messages move; or NULL.
+ */
+void ndl_forward_slow(ndl_forward *f, double speed, void (*idle)(void *arg),
+                      void *arg);
+
 /** Pure: what create() will reserve, for the plan. */
 ndl_forward_memory ndl_forward_memory_of(const ndl_model *m,
                                          const ndl_forward_limits *limits,

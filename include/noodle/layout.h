@@ -107,6 +107,11 @@ typedef struct ndl_item {
 ndl_status ndl_layout_list(ndl_item **out, int *n, const ndl_model *m,
                            ndl_dtype dtype, const ndl_part *part);
 
+/** Bytes of a part's datasets: pure, without a file.
+ * @return as ndl_layout_list. */
+ndl_status ndl_layout_bytes(const ndl_model *m, ndl_dtype dtype,
+                            const ndl_part *part, uint64_t *bytes);
+
 /** The part that is the whole model. */
 ndl_part ndl_layout_whole(const ndl_model *m);
 

@@ -1,8 +1,8 @@
 /*
- * weights.h - the weights file, and the part of it that a stage maps.
+ * weights.h - the weights file, and the part of it that a stage loads.
  *
  * weights.h5 is the memory image: a stage finds the offset of every matrix
- * with HDF5 and maps the file; nothing is copied or repacked.
+ * with HDF5 and maps the file or copies its part; nothing is repacked.
  *
  *   /                attributes: noodle_format="weights", format_version
  *                    int[2], writer, created, source, arch, dtype,
@@ -28,7 +28,8 @@
  *                       first half, panel 2j+1 the same of the second half
  *            "alternate16"  panels of two sources (gate, up) in turn
  *   sources  JSON list of the source tensors' names
- *   source_dtype  "F32" | "F16" | "BF16"
+ *   source_dtype  "F32" | "F16" | "BF16"; where they differ, one for each of
+ *            `sources`, separated by commas
  *   transposed    1 if the source is stored [K][N] (GPT-2's Conv1D)
  *   xxh3_64  checksum of the dataset's bytes
  */
@@ -39,7 +40,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "noodle/load.h"
 #include "noodle/model.h"
+#include "noodle/pool.h"
 #include "noodle/progress.h"
 #include "noodle/status.h"
 #include "noodle/store.h"
@@ -89,22 +92,46 @@ typedef struct ndl_part {
 ndl_status ndl_weights_read_model(ndl_store *s, ndl_model *model,
                                   ndl_dtype *dtype);
 
+/* How a part gets into memory. */
+typedef struct ndl_weights_how {
+    ndl_load load;        /* auto: measured (load.h); needs the pool */
+    ndl_pool *pool;       /* copies in parallel; NULL: this thread alone */
+    uint64_t free_bytes;  /* memory that this rank may take: auto copies only
+                             if the part and 5 % fit; 0: not known, and
+                             auto maps */
+    const char *stage_in; /* folder on this node: copy the part of the file
+                             there first and read it from there; or NULL */
+    ndl_progress_fn progress; /* bytes done and in all, at most ten times a
+                                 second; or NULL */
+    void *arg;
+} ndl_weights_how;
+
 /**
- * Map the part of a weights file that a stage hosts.
+ * Load the part of a weights file that a stage hosts.
  *
  * Every dataset's shape, dtype, layout, alignment and place in the file are
  * checked against the model before a byte is read.  The pages are made
- * present, so that the first token does not pay for them.
+ * present, so that the first token does not pay for them.  Nothing but the
+ * part's datasets and the file's own index is read.
  *
- * @param[out] out       the caller owns it.
- * @param[in]  progress  called with bytes done and in all, may be NULL; not
- *                       more than ten times a second.
- * @return NDL_OK; NDL_ENOINPUT; NDL_EDATA naming dataset and cause; NDL_EOS.
+ * @param[out] out  the caller owns it.
+ * @param[in]  how  NULL: map, without progress.
+ * @return NDL_OK; NDL_ENOINPUT; NDL_EDATA naming dataset and cause; NDL_EOS;
+ *         NDL_EUNAVAIL (a copy is asked for and does not fit); NDL_ECREATE,
+ *         NDL_EPERM, NDL_EIO (stage-in).
  * Not collective.
  */
-ndl_status ndl_weights_map(ndl_weights **out, const char *path,
-                           const ndl_part *part, ndl_progress_fn progress,
-                           void *arg);
+ndl_status ndl_weights_open(ndl_weights **out, const char *path,
+                            const ndl_part *part, const ndl_weights_how *how);
+
+/** Weights of a shape without a file, for measuring: small finite numbers.
+ * @param load  the kind of memory: map or copy. */
+ndl_status ndl_weights_blank(ndl_weights **out, const ndl_model *m,
+                             ndl_dtype dtype, const ndl_part *part,
+                             ndl_load load);
+
+/** How they were loaded: map or copy. */
+ndl_load ndl_weights_load(const ndl_weights *w);
 void ndl_weights_destroy(ndl_weights **w);
 
 const ndl_model *ndl_weights_model(const ndl_weights *w);

@@ -179,6 +179,7 @@ ndl_status ndl_forward_create(ndl_forward **out, const ndl_weights *weights,
     f->pool = pool;
     f->part = *part;
     f->limits = *limits;
+    f->speed = 1.0;
 
     NDL_TRY_GOTO(
         done, st,
@@ -246,6 +247,7 @@ void ndl_forward_embed(ndl_forward *f, const int32_t *ids,
 {
     const ndl_ends *ends = ndl_weights_ends(f->weights);
     const size_t width = (size_t)f->model->width;
+    const double begin = ndl_forward_layer_begin(f);
     int t = 0;
     for (int s = 0; s < n_spans; s++)
         for (int i = 0; i < spans[s].n_rows; i++, t++) {
@@ -255,6 +257,7 @@ void ndl_forward_embed(ndl_forward *f, const int32_t *ids,
             look_up(f, &ends->positions, spans[s].pos + i, f->delta.at);
             f->kernels->add(row, width, f->delta.at, width, 1, (int)width);
         }
+    ndl_forward_layer_end(f, 0, t, begin);
 }
 
 /* Where each row is, and its rotation: once a batch for all layers. */
@@ -281,8 +284,11 @@ void ndl_forward_blocks(ndl_forward *f, const ndl_span *spans, int n_spans,
     NDL_ASSERT(n_spans <= f->limits.max_spans);
     if (f->part.n_layers == 0) return;
     const int rows = place_rows(f, spans, n_spans);
-    for (int i = 0; i < f->part.n_layers; i++)
+    for (int i = 0; i < f->part.n_layers; i++) {
+        const double begin = ndl_forward_layer_begin(f);
         ndl_block_run(f, f->part.first_layer + i, spans, n_spans, rows, x);
+        ndl_forward_layer_end(f, 1 + i, rows, begin);
+    }
 }
 
 const float *ndl_forward_logits(ndl_forward *f, const float *x, const int *rows,
@@ -290,6 +296,7 @@ const float *ndl_forward_logits(ndl_forward *f, const float *x, const int *rows,
 {
     const ndl_ends *ends = ndl_weights_ends(f->weights);
     const size_t width = (size_t)f->model->width;
+    const double begin = ndl_forward_layer_begin(f);
     NDL_ASSERT(f->part.head && n <= NDL_LOGITS_ROWS);
     for (int i = 0; i < n; i++)
         memcpy(f->picked.at + (size_t)i * f->picked.ld,
@@ -299,6 +306,7 @@ const float *ndl_forward_logits(ndl_forward *f, const float *x, const int *rows,
         .w = &ends->head, .x = f->norm, .y = f->logits, .rows = n
     };
     ndl_product_run(f, &head);
+    ndl_forward_layer_end(f, f->part.n_layers + 1, n, begin);
     *ld = f->logits.ld;
     return f->logits.at;
 }

@@ -41,6 +41,11 @@ struct ndl_forward {
     ndl_rows norm, qkv, att, up, hidden, delta; /* (T, ...)                */
     ndl_rows picked, logits;                    /* (NDL_LOGITS_ROWS, ...)  */
     ndl_attend_scratch *scratch;                /* (threads)               */
+    ndl_layer_clock *clocks; /* (part.n_layers + 2), or NULL: nobody looks */
+    double speed;            /* 1: as it is */
+    double work_begin;       /* processor time, of the layer that runs */
+    void (*idle)(void *arg);
+    void *idle_arg;
 };
 
 /* y = x W^T (+ bias), with what follows on the same columns. */
@@ -60,6 +65,11 @@ typedef struct ndl_product {
     ndl_rows target; /* of the epilogue */
     int target_cols;
 } ndl_product;
+
+/* forward_clock.c: a layer begins; what is returned goes to its end.  Layers
+ * are numbered as the clocks are. */
+double ndl_forward_layer_begin(ndl_forward *f);
+void ndl_forward_layer_end(ndl_forward *f, int layer, int rows, double begin);
 
 /* matmul.c: compute a product with all threads. */
 void ndl_product_run(ndl_forward *f, const ndl_product *p);

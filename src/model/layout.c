@@ -220,6 +220,15 @@ static bool set_item(ndl_item *it, const ndl_model *m, ndl_dtype dtype,
     return set_dims(it);
 }
 
+/* So that whoever adds up some of them need not look. */
+static bool sum_fits(const ndl_item *items, int n)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < n; i++)
+        if (__builtin_add_overflow(sum, items[i].bytes, &sum)) return false;
+    return sum <= INT64_MAX / 2;
+}
+
 /* The largest count that we make from the model's must fit in an int. */
 static bool is_countable(const ndl_model *m)
 {
@@ -273,13 +282,26 @@ ndl_status ndl_layout_list(ndl_item **out, int *n, const ndl_model *m,
     for (int i = 0; i < part->n_layers && fits; i++)
         fits = list_place(items, &count, m, dtype, part, LAYER, first + i);
     if (fits) fits = list_place(items, &count, m, dtype, part, HEAD, 0);
-    if (!fits) {
+    if (!fits || !sum_fits(items, count)) {
         free(items);
         return NDL_FAIL(NDL_EDATA, "the model's matrices are larger than any "
                                    "file: check its config.json");
     }
     *out = items;
     *n = count;
+    return NDL_OK;
+}
+
+ndl_status ndl_layout_bytes(const ndl_model *m, ndl_dtype dtype,
+                            const ndl_part *part, uint64_t *bytes)
+{
+    ndl_item *items = NULL;
+    int n = 0;
+    uint64_t sum = 0;
+    NDL_TRY(ndl_layout_list(&items, &n, m, dtype, part));
+    for (int i = 0; i < n; i++) sum += items[i].bytes;
+    free(items);
+    *bytes = sum;
     return NDL_OK;
 }
 

@@ -223,20 +223,66 @@ static ndl_status read_rope(const ndl_fields *f, ndl_rope *rope)
     return read_scaling(&r, f, name, rope);
 }
 
-static ndl_status read_llama(const ndl_fields *f, ndl_model *m)
+/* What the descendants of Llama share. */
+static ndl_status read_llama_core(const ndl_fields *f, ndl_model *m)
 {
-    bool bias = false;
     NDL_TRY(read_counts(f, llama_counts, m));
     NDL_TRY(read_eps(f, "rms_norm_eps", m));
     NDL_TRY(read_rope(f, &m->rope));
     NDL_TRY(expect_activation(f, "hidden_act", "silu", NULL));
+    NDL_TRY(ndl_fields_bool(f, "tie_word_embeddings", false, &m->tied));
+    m->norm = NDL_NORM_RMS;
+    m->mlp = NDL_MLP_SWIGLU;
+    return NDL_OK;
+}
+
+static ndl_status read_llama(const ndl_fields *f, ndl_model *m)
+{
+    bool bias = false;
+    NDL_TRY(read_llama_core(f, m));
     NDL_TRY(expect_absent(f, "sliding_window"));
     NDL_TRY(ndl_fields_bool(f, "attention_bias", false, &bias));
     NDL_TRY(ndl_fields_bool(f, "mlp_bias", false, &m->mlp_bias));
-    NDL_TRY(ndl_fields_bool(f, "tie_word_embeddings", false, &m->tied));
     m->qkv_bias = m->out_bias = bias;
-    m->norm = NDL_NORM_RMS;
-    m->mlp = NDL_MLP_SWIGLU;
+    return NDL_OK;
+}
+
+/* transformers 5 lists what each layer attends to. */
+static ndl_status expect_full_attention(const ndl_fields *f)
+{
+    const json_t *types = ndl_fields_get(f, "layer_types");
+    for (size_t i = 0; i < json_array_size(types); i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        if (!type || strcmp(type, "full_attention") != 0)
+            return NDL_FAIL(NDL_EDATA,
+                            "%s: layer_types has \"%.60s\", which is not "
+                            "supported: only full_attention is",
+                            f->what, type ? type : "no text");
+    }
+    return NDL_OK;
+}
+
+/* Qwen's configs carry a sliding_window also where none is used; where it is,
+ * the first max_window_layers layers attend to everything all the same. */
+static ndl_status expect_no_window(const ndl_fields *f, const ndl_model *m)
+{
+    const json_t *n_full = ndl_fields_get(f, "max_window_layers");
+    bool used = false;
+    NDL_TRY(expect_full_attention(f));
+    NDL_TRY(ndl_fields_bool(f, "use_sliding_window", false, &used));
+    if (!used || json_integer_value(n_full) >= m->n_layers) return NDL_OK;
+    return NDL_FAIL(NDL_EDATA,
+                    "%s: use_sliding_window true is not supported: only a "
+                    "model without a sliding window is",
+                    f->what);
+}
+
+/* Qwen 2: q, k and v have a bias and o has none, and no field says so. */
+static ndl_status read_qwen2(const ndl_fields *f, ndl_model *m)
+{
+    NDL_TRY(read_llama_core(f, m));
+    NDL_TRY(expect_no_window(f, m));
+    m->qkv_bias = true;
     return NDL_OK;
 }
 
@@ -312,7 +358,9 @@ static ndl_status refuse_quantized(const ndl_fields *f)
 static const struct family {
     const char *name;
     ndl_status (*read)(const ndl_fields *f, ndl_model *m);
-} families[] = { { "gpt2", read_gpt2 }, { "llama", read_llama } };
+} families[] = { { "gpt2", read_gpt2 },
+                 { "llama", read_llama },
+                 { "qwen2", read_qwen2 } };
 
 static ndl_status read_family(const ndl_fields *f, ndl_model *m)
 {
@@ -324,7 +372,8 @@ static ndl_status read_family(const ndl_fields *f, ndl_model *m)
         return families[i].read(f, m);
     }
     return NDL_FAIL(NDL_EDATA,
-                    "%s: model_type \"%.60s\" is not supported: gpt2, llama",
+                    "%s: model_type \"%.60s\" is not supported: gpt2, llama, "
+                    "qwen2",
                     f->what, type);
 }
 

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "pieces.h"
+
 /* Linux 5.14 and later; an older one answers EINVAL. */
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -26,7 +28,6 @@ static ndl_status populate(uint8_t *start, size_t n, size_t page,
                            const char *path)
 {
     int rc = 0;
-    madvise(start, n, MADV_WILLNEED); /* read ahead in large requests */
     do {
         rc = madvise(start, n, MADV_POPULATE_READ);
     } while (rc != 0 && errno == EINTR);
@@ -40,16 +41,23 @@ static ndl_status populate(uint8_t *start, size_t n, size_t page,
     return NDL_OK;
 }
 
-ndl_status ndl_present(const uint8_t *bytes, size_t n, const char *path,
-                       ndl_progress *progress)
+void ndl_present_alone(void *mapping, size_t n, bool alone)
+{
+    if (n > 0) madvise(mapping, n, alone ? MADV_RANDOM : MADV_NORMAL);
+}
+
+/* Read in large requests first: page by page would take for ever. */
+ndl_status ndl_present(const ndl_present_range *r, ndl_progress *progress)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    for (size_t done = 0; done < n;) {
-        const size_t left = n - done;
+    for (size_t done = 0; done < r->n;) {
+        const size_t left = r->n - done;
         const size_t piece = left < piece_bytes ? left : piece_bytes;
-        const size_t before = (uintptr_t)(bytes + done) & (page - 1);
-        NDL_TRY(populate((uint8_t *)(uintptr_t)(bytes + done - before),
-                         piece + before, page, path));
+        const uint8_t *bytes = r->bytes + done;
+        const size_t before = (uintptr_t)bytes & (page - 1);
+        ndl_pieces_expect(r->fd, r->offset + done, piece);
+        NDL_TRY(populate((uint8_t *)(uintptr_t)(bytes - before), piece + before,
+                         page, r->path));
         done += piece;
         NDL_TRY(ndl_progress_add(progress, piece));
     }

@@ -1,35 +1,15 @@
 /*
- * weights.c - weights.h: the root of the file, and the part that a stage maps.
+ * weights.c - weights.h: the root of the file, which dataset is which field,
+ * and the fields of a loaded part.
  */
 #include "noodle/weights.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "noodle/file.h"
 #include "noodle/layout.h"
-#include "noodle/progress.h"
-#include "present.h"
-
-/* Address and file offset agree modulo this, so that the system can use huge
- * pages for the mapping. */
-static const uint64_t huge_bytes = UINT64_C(2) << 20;
-
-struct ndl_weights {
-    ndl_model model;
-    ndl_dtype dtype;
-    ndl_part part;
-    ndl_layer *layers; /* part.n_layers */
-    ndl_ends ends;
-    void *mapping; /* with the slack that aligning needs; NULL: none */
-    size_t mapping_bytes;
-};
+#include "weights_parts.h"
 
 static ndl_status check_format(ndl_store *s)
 {
@@ -112,111 +92,8 @@ ndl_status ndl_weights_bytes(ndl_store *s, const ndl_part *part,
 {
     ndl_model model;
     ndl_dtype dtype;
-    ndl_item *items = NULL;
-    int n = 0;
-    uint64_t sum = 0;
     NDL_TRY(ndl_weights_read_model(s, &model, &dtype));
-    NDL_TRY(ndl_layout_list(&items, &n, &model, dtype, part));
-    for (int i = 0; i < n; i++) sum += items[i].bytes;
-    free(items);
-    *bytes = sum;
-    return NDL_OK;
-}
-
-/* What mapping works on: the part's datasets and where they lie. */
-typedef struct plan {
-    const char *path;
-    ndl_item *items;
-    uint64_t *offsets; /* in the file, one an item */
-    int n;
-    uint64_t first, end, all; /* span in the file; bytes of the items */
-} plan;
-
-static void free_plan(plan *p)
-{
-    free(p->offsets);
-    free(p->items);
-}
-
-static ndl_status read_plan(plan *p, ndl_store *s, ndl_weights *w)
-{
-    NDL_TRY(ndl_weights_read_model(s, &w->model, &w->dtype));
-    NDL_TRY(ndl_layout_list(&p->items, &p->n, &w->model, w->dtype, &w->part));
-    p->offsets = malloc((size_t)(p->n + 1) * sizeof *p->offsets);
-    if (!p->offsets) return NDL_FAIL(NDL_EOS, "%s: out of memory", p->path);
-    p->first = UINT64_MAX;
-    for (int i = 0; i < p->n; i++) {
-        uint64_t at = 0;
-        NDL_TRY(ndl_layout_verify(s, &p->items[i], &at));
-        p->offsets[i] = at;
-        if (at < p->first) p->first = at;
-        if (at + p->items[i].bytes > p->end) p->end = at + p->items[i].bytes;
-        p->all += p->items[i].bytes;
-    }
-    p->first -= p->first % huge_bytes;
-    return NDL_OK;
-}
-
-/* Reserve addresses with slack, then put the file at the aligned one. */
-static ndl_status map_span(ndl_weights *w, const plan *p, int fd)
-{
-    const size_t span = (size_t)(p->end - p->first);
-    const size_t reserved = span + huge_bytes;
-    void *room = mmap(NULL, reserved, PROT_NONE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room == MAP_FAILED)
-        return NDL_FAIL(NDL_EOS,
-                        "%s: no room for %zu bytes of addresses: %s: raise "
-                        "the limit (ulimit -v)",
-                        p->path, reserved, strerror(errno));
-    w->mapping = room;
-    w->mapping_bytes = reserved;
-    const size_t slack = (size_t)(-(uintptr_t)room & (huge_bytes - 1));
-    void *at = (uint8_t *)room + slack;
-    if (mmap(at, span, PROT_READ, MAP_SHARED | MAP_FIXED, fd,
-             (off_t)p->first) == MAP_FAILED)
-        return NDL_FAIL(NDL_EOS, "%s: cannot map: %s", p->path,
-                        strerror(errno));
-    madvise(at, span, MADV_HUGEPAGE); /* a hint; most file systems refuse */
-    return NDL_OK;
-}
-
-static const uint8_t *file_byte(const ndl_weights *w, const plan *p,
-                                uint64_t offset)
-{
-    const uintptr_t room = (uintptr_t)w->mapping;
-    const uintptr_t base = (room + huge_bytes - 1) & ~(huge_bytes - 1);
-    return (const uint8_t *)w->mapping + (base - room) + (offset - p->first);
-}
-
-/* A page past the end of the file would kill us when read: the size is asked
- * of the very file that gets mapped. */
-static ndl_status map_file(ndl_weights *w, const plan *p)
-{
-    struct stat sb;
-    const int fd = open(p->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return ndl_file_fail(p->path, "open", errno);
-    ndl_status st = NDL_OK;
-    if (fstat(fd, &sb) != 0)
-        st = ndl_file_fail(p->path, "read", errno);
-    else if (sb.st_size < 0 || (uint64_t)sb.st_size < p->end)
-        st = NDL_FAIL(NDL_EDATA,
-                      "%s: is truncated: %" PRIu64 " bytes are needed, %lld "
-                      "are there: import the model again",
-                      p->path, p->end, (long long)sb.st_size);
-    else
-        st = map_span(w, p, fd);
-    close(fd);
-    return st;
-}
-
-static ndl_status make_present(const ndl_weights *w, const plan *p,
-                               ndl_progress *progress)
-{
-    for (int i = 0; i < p->n; i++)
-        NDL_TRY(ndl_present(file_byte(w, p, p->offsets[i]),
-                            (size_t)p->items[i].bytes, p->path, progress));
-    return NDL_OK;
+    return ndl_layout_bytes(&model, dtype, part, bytes);
 }
 
 /* Where an item's matrix goes; NULL if it is a vector. */
@@ -265,49 +142,35 @@ static void place_item(ndl_weights *w, const ndl_item *it, const void *data)
         *vector_of(w, layer, it->slot) = data;
 }
 
-static ndl_status place_items(ndl_weights *w, const plan *p)
+/* Datasets begin as in the file, so that both kinds of memory fall into the
+ * same cache sets. */
+uint64_t ndl_weights_pack(const ndl_item *items, int n, uint64_t *places)
+{
+    const uint64_t alignment = 4096;
+    uint64_t at = 0;
+    for (int i = 0; i < n; i++) {
+        places[i] = at;
+        at += (items[i].bytes + alignment - 1) / alignment * alignment;
+    }
+    return at;
+}
+
+ndl_status ndl_weights_place(ndl_weights *w, const ndl_item *items, int n,
+                             const uint64_t *places)
 {
     w->layers = calloc((size_t)w->part.n_layers + 1, sizeof *w->layers);
-    if (!w->layers) return NDL_FAIL(NDL_EOS, "%s: out of memory", p->path);
-    for (int i = 0; i < p->n; i++)
-        place_item(w, &p->items[i], file_byte(w, p, p->offsets[i]));
+    if (!w->layers) return NDL_FAIL(NDL_EOS, "weights: out of memory");
+    for (int i = 0; i < n; i++)
+        place_item(w, &items[i], (const uint8_t *)w->memory.at + places[i]);
     if (w->model.tied && w->part.head) w->ends.head = w->ends.tokens;
     if (!w->part.embed) w->ends.tokens = (ndl_matrix){ 0 };
     return NDL_OK;
 }
 
-ndl_status ndl_weights_map(ndl_weights **out, const char *path,
-                           const ndl_part *part, ndl_progress_fn progress,
-                           void *arg)
-{
-    ndl_store *s = NULL;
-    plan p = { .path = path };
-    ndl_status st = NDL_OK;
-    ndl_weights *w = calloc(1, sizeof *w);
-    if (!w) return NDL_FAIL(NDL_EOS, "%s: out of memory", path);
-    w->part = *part;
-    NDL_TRY_GOTO(done, st, ndl_store_open(&s, path));
-    NDL_TRY_GOTO(done, st, read_plan(&p, s, w));
-    ndl_store_close(&s);
-    if (p.n > 0) NDL_TRY_GOTO(done, st, map_file(w, &p));
-    NDL_TRY_GOTO(done, st,
-                 make_present(w, &p,
-                              &(ndl_progress){
-                                  .fn = progress, .arg = arg, .all = p.all }));
-    NDL_TRY_GOTO(done, st, place_items(w, &p));
-    *out = w;
-    w = NULL;
-done:
-    ndl_store_close(&s);
-    free_plan(&p);
-    ndl_weights_destroy(&w);
-    return st;
-}
-
 void ndl_weights_destroy(ndl_weights **w)
 {
     if (!*w) return;
-    if ((*w)->mapping) munmap((*w)->mapping, (*w)->mapping_bytes);
+    ndl_load_memory_free(&(*w)->memory);
     free((*w)->layers);
     free(*w);
     *w = NULL;
@@ -316,6 +179,11 @@ void ndl_weights_destroy(ndl_weights **w)
 const ndl_model *ndl_weights_model(const ndl_weights *w)
 {
     return &w->model;
+}
+
+ndl_load ndl_weights_load(const ndl_weights *w)
+{
+    return w->load;
 }
 
 ndl_dtype ndl_weights_dtype(const ndl_weights *w)

@@ -11,6 +11,7 @@
 #include "noodle/layout.h"
 #include "noodle/progress.h"
 #include "noodle/weights.h"
+#include "pieces.h"
 
 enum {
     PIECE_BYTES = 4 << 20,
@@ -39,22 +40,6 @@ static ndl_status compare(const checker *c, const char *name, uint64_t found)
                     c->path, name, found, stored);
 }
 
-/* Read exactly n bytes. */
-static ndl_status read_at(const checker *c, uint64_t offset, size_t n)
-{
-    for (size_t done = 0; done < n;) {
-        const ssize_t got =
-            pread(c->fd, c->buf + done, n - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return ndl_file_fail(c->path, "read", errno);
-        if (got == 0)
-            return NDL_FAIL(
-                NDL_EDATA, "%s: is truncated: import the model again", c->path);
-        done += (size_t)got;
-    }
-    return NDL_OK;
-}
-
 static ndl_status check_item(checker *c, const ndl_item *it)
 {
     uint64_t offset = 0;
@@ -63,7 +48,7 @@ static ndl_status check_item(checker *c, const ndl_item *it)
     for (uint64_t done = 0; done < it->bytes;) {
         const uint64_t left = it->bytes - done;
         const size_t n = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
-        NDL_TRY(read_at(c, offset + done, n));
+        NDL_TRY(ndl_pieces_read(c->fd, c->path, c->buf, n, offset + done));
         ndl_hash_add(c->hash, c->buf, n);
         NDL_TRY(ndl_progress_add(&c->progress, n));
         done += n;

@@ -467,9 +467,11 @@ ndl_status ndl_stage_create(ndl_stage **out, const ndl_stage_setup *setup)
     s->prev = s->first ? 0 : setup->places[i - 1].rank;
     s->next = s->last ? 0 : setup->places[i + 1].rank;
 
+    const ndl_weights_how how = { .load = NDL_LOAD_MAP,
+                                  .progress = setup->progress,
+                                  .arg = setup->progress_arg };
     NDL_TRY_GOTO(done, st,
-                 ndl_weights_map(&s->weights, s->job->weights, &part,
-                                 setup->progress, setup->progress_arg));
+                 ndl_weights_open(&s->weights, s->job->weights, &part, &how));
     s->row_bytes_in = s->first
                           ? (uint32_t)sizeof(int32_t)
                           : (uint32_t)ndl_weights_model(s->weights)->width * 4u;

@@ -99,7 +99,7 @@ static ndl_status solo_open(solo *s, const char *path, unsigned cpu_flags)
     const ndl_pool_config pool = { .n_threads = 1,
                                    .thread_init = ndl_fp_setup };
     memset(s, 0, sizeof *s);
-    NDL_TRY(ndl_weights_map(&s->weights, path, &part, NULL, NULL));
+    NDL_TRY(ndl_weights_open(&s->weights, path, &part, NULL));
     NDL_TRY(ndl_pool_create(&s->pool, &pool));
     const ndl_forward_limits limits = {
         .max_rows = TOY_CONTEXT,

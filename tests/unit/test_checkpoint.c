@@ -93,7 +93,7 @@ static ndl_weights *map_all(int n_layers)
     const ndl_part all = { 0, n_layers, true, true };
     ndl_weights *w = NULL;
     if (ndl_weights_check(out, NULL, NULL) != NDL_OK ||
-        ndl_weights_map(&w, out, &all, NULL, NULL) != NDL_OK)
+        ndl_weights_open(&w, out, &all, NULL) != NDL_OK)
         fail_msg("%s", ndl_status_message());
     return w;
 }

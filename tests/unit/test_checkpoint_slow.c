@@ -196,7 +196,7 @@ static void synth_file_is_complete_and_has_a_tokenizer(void **state)
     ndl_tokenizer *t = NULL;
     synth_with(1);
     assert_int_equal(ndl_weights_check(out, NULL, NULL), NDL_OK);
-    assert_int_equal(ndl_weights_map(&w, out, &part, NULL, NULL), NDL_OK);
+    assert_int_equal(ndl_weights_open(&w, out, &part, NULL), NDL_OK);
     assert_int_equal(ndl_weights_model(w)->vocab, 50257);
     assert_int_equal(ndl_weights_dtype(w), NDL_BF16);
     ndl_weights_destroy(&w);

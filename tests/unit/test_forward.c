@@ -16,6 +16,7 @@
 
 #include "../support/chance.h"
 #include "../support/folder.h"
+#include "noodle/clock.h"
 #include "noodle/forward.h"
 #include "toy.h"
 
@@ -80,7 +81,7 @@ static void open_rig(rig *r, int t, const ndl_forward_limits *limits,
     const ndl_pool_config pool = { .n_threads = n_threads,
                                    .thread_init = ndl_fp_setup };
     memset(r, 0, sizeof *r);
-    assert_int_equal(ndl_weights_map(&r->weights, path[t], &whole, NULL, NULL),
+    assert_int_equal(ndl_weights_open(&r->weights, path[t], &whole, NULL),
                      NDL_OK);
     assert_int_equal(ndl_pool_create(&r->pool, &pool), NDL_OK);
     ndl_kernels_init(&r->kernels, cpu_flags);
@@ -350,9 +351,9 @@ static void halves_of_the_model_give_the_whole(void **state)
             open_rig(&r, t, &limits, 1, ndl_cpu_flags());
             for (int i = 0; i < 2; i++) {
                 rig *h = &half[i];
-                assert_int_equal(ndl_weights_map(&h->weights, path[t],
-                                                 &parts[i], NULL, NULL),
-                                 NDL_OK);
+                assert_int_equal(
+                    ndl_weights_open(&h->weights, path[t], &parts[i], NULL),
+                    NDL_OK);
                 assert_int_equal(ndl_forward_create(&h->forward, h->weights,
                                                     &parts[i], &limits,
                                                     &r.kernels, r.pool),
@@ -374,6 +375,95 @@ static void halves_of_the_model_give_the_whole(void **state)
         }
 }
 
+enum { N_CLOCKS = TOY_BLOCKS + 2 };
+
+static void watched_layers_count_steps_rows_and_time(void **state)
+{
+    (void)state;
+    static const int slots[N_SEQS] = { 0, 1, 2 };
+    static const piece pieces[2] = { { 0, 0, 30 }, { 1, 0, 12 } };
+    const ndl_forward_limits limits = limits_of(1);
+    ndl_layer_clock clocks[N_CLOCKS] = { { 0 } };
+    rig r;
+    open_rig(&r, 1, &limits, 2, ndl_cpu_flags());
+    ndl_forward_watch(r.forward, clocks);
+    const double begin = ndl_clock_sec();
+    for (int i = 0; i < 3; i++) run_batch(&r, 1, pieces, 2, slots);
+    const double sec = ndl_clock_sec() - begin;
+    double sum = 0;
+    for (int i = 0; i < N_CLOCKS; i++) {
+        const ndl_layer_clock *c = &clocks[i];
+        const bool head = i == N_CLOCKS - 1; /* called row by row */
+        assert_int_equal(c->steps, head ? 3 * 42 : 3);
+        assert_int_equal(c->rows, 3 * 42);
+        assert_true(c->min_sec > 0 && c->min_sec <= c->max_sec);
+        assert_true(c->sum_sec >= c->min_sec * (double)c->steps * 0.999);
+        assert_true(c->sum_sec <= c->max_sec * (double)c->steps * 1.001);
+        sum += c->sum_sec;
+    }
+    assert_true(sum <= sec);
+    memset(clocks, 0, sizeof clocks); /* the caller's right at any time */
+    run_batch(&r, 1, pieces, 1, slots);
+    assert_int_equal(clocks[0].rows, 30);
+    assert_int_equal(clocks[TOY_BLOCKS].steps, 1);
+    ndl_forward_watch(r.forward, NULL);
+    run_batch(&r, 1, pieces, 1, slots);
+    assert_int_equal(clocks[0].rows, 30);
+    close_rig(&r);
+}
+
+/* A norm that takes at least two milliseconds, whoever else is at work. */
+static void norm_slowly(float *y, size_t ldy, const float *x, size_t ldx,
+                        const float *w, int n_rows, int n, float eps)
+{
+    ndl_kernels own;
+    ndl_kernels_init(&own, ndl_cpu_flags());
+    /* One thread's work is counted in processor time: a sleep would be none. */
+    for (const double end = ndl_clock_cpu_sec() + 2e-3;
+         ndl_clock_cpu_sec() < end;) {
+    }
+    own.rmsnorm(y, ldy, x, ldx, w, n_rows, n, eps);
+}
+
+static void count_idle(void *arg)
+{
+    ++*(int *)arg;
+}
+
+/* A block of two norms takes 4 ms at full speed, the head 2 ms. */
+static void slow_layers_take_longer_and_give_the_same(void **state)
+{
+    (void)state;
+    static const int slots[N_SEQS] = { 0, 1, 2 };
+    static const piece one = { 0, 0, 1 };
+    const double speed = 0.25;
+    const ndl_forward_limits limits = limits_of(0);
+    ndl_layer_clock clocks[N_CLOCKS] = { { 0 } };
+    int n_idle = 0;
+    rig r;
+    open_rig(&r, 0, &limits, 1, ndl_cpu_flags());
+    r.kernels.rmsnorm = norm_slowly;
+    ndl_forward_slow(r.forward, speed, count_idle, &n_idle);
+    ndl_forward_watch(r.forward, clocks);
+    const double begin = ndl_clock_sec(), cpu = ndl_clock_cpu_sec();
+    run_batch(&r, 0, &one, 1, slots);
+    const double sec = ndl_clock_sec() - begin;
+    for (int i = 1; i <= TOY_BLOCKS; i++)
+        assert_true(clocks[i].min_sec >= 4e-3 / speed);
+    assert_true(clocks[N_CLOCKS - 1].min_sec >= 2e-3 / speed);
+    assert_true(n_idle > 9 * TOY_BLOCKS);
+    assert_true(ndl_clock_cpu_sec() - cpu < sec / 2);
+    ndl_forward_watch(r.forward, NULL); /* slow without being watched */
+    const double again = ndl_clock_sec();
+    run_batch(&r, 0, &one, 1, slots);
+    assert_true(ndl_clock_sec() - again >= (TOY_BLOCKS * 4e-3 + 2e-3) / speed);
+    const int before = n_idle;
+    ndl_forward_slow(r.forward, 1.0, count_idle, &n_idle);
+    run_batch(&r, 0, &one, 1, slots);
+    assert_int_equal(n_idle, before);
+    close_rig(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +476,8 @@ int main(void)
         cmocka_unit_test(memory_is_enough_for_all_limits),
         cmocka_unit_test(memory_of_a_block_is_that_of_its_cache),
         cmocka_unit_test(halves_of_the_model_give_the_whole),
+        cmocka_unit_test(watched_layers_count_steps_rows_and_time),
+        cmocka_unit_test(slow_layers_take_longer_and_give_the_same),
     };
     return cmocka_run_group_tests(tests, make_truth, free_truth);
 }

@@ -321,11 +321,60 @@ static void model_what_would_change_the_result_is_refused(void **state)
                 sizeof gpt2_refusals / sizeof *gpt2_refusals);
 }
 
+#define QWEN2_CORE                                                             \
+    "\"model_type\":\"qwen2\",\"num_hidden_layers\":3,\"hidden_size\":64,"     \
+    "\"num_attention_heads\":4,\"intermediate_size\":160,"                     \
+    "\"vocab_size\":300,\"max_position_embeddings\":256,"                      \
+    "\"rms_norm_eps\":1e-6"
+
+static void qwen2_has_biases_that_no_field_announces(void **state)
+{
+    (void)state;
+    const ndl_model m = parse("{" QWEN2_CORE ",\"attention_bias\":false,"
+                              "\"rope_theta\":1000000.0,"
+                              "\"num_key_value_heads\":2}");
+    assert_string_equal(m.arch, "qwen2");
+    assert_true(m.qkv_bias);
+    assert_false(m.out_bias || m.mlp_bias || m.tied);
+    assert_int_equal(m.n_kv_heads, 2);
+    assert_int_equal(m.head_dim, 16);
+    assert_int_equal(m.norm, NDL_NORM_RMS);
+    assert_int_equal(m.mlp, NDL_MLP_SWIGLU);
+    assert_int_equal(m.rope.kind, NDL_ROPE_PLAIN);
+    assert_true(m.rope.theta == 1e6);
+    assert_true(parse("{" QWEN2_CORE ",\"tie_word_embeddings\":true}").tied);
+}
+
+static void qwen2_window_is_refused_only_where_it_is_used(void **state)
+{
+    (void)state;
+    parse("{" QWEN2_CORE ",\"sliding_window\":32}");
+    parse("{" QWEN2_CORE ",\"sliding_window\":32,\"max_window_layers\":1,"
+          "\"use_sliding_window\":false}");
+    parse("{" QWEN2_CORE ",\"sliding_window\":32,\"max_window_layers\":3,"
+          "\"use_sliding_window\":true}");
+    parse("{" QWEN2_CORE ",\"layer_types\":[\"full_attention\","
+          "\"full_attention\",\"full_attention\"]}");
+    refuse("{" QWEN2_CORE ",\"sliding_window\":32,\"max_window_layers\":2,"
+           "\"use_sliding_window\":true}",
+           "use_sliding_window");
+    refuse("{" QWEN2_CORE ",\"use_sliding_window\":true}",
+           "use_sliding_window");
+    refuse("{" QWEN2_CORE ",\"use_sliding_window\":1}", "use_sliding_window");
+    refuse("{" QWEN2_CORE ",\"layer_types\":[\"full_attention\","
+           "\"sliding_attention\"]}",
+           "sliding_attention");
+    refuse("{" QWEN2_CORE ",\"layer_types\":[3]}", "layer_types");
+    refuse("{" QWEN2_CORE ",\"rope_scaling\":{\"type\":\"yarn\","
+           "\"factor\":4}}",
+           "yarn");
+}
+
 static void model_unknown_type_is_refused_by_name(void **state)
 {
     (void)state;
     refuse("{\"model_type\":\"mistral\"}",
-           "model_type \"mistral\" is not supported: gpt2, llama");
+           "model_type \"mistral\" is not supported: gpt2, llama, qwen2");
     refuse("{\"model_type\":\"\"}", "model_type");
     refuse("{\"model_type\":5}", "model_type");
     refuse("{}", "no model_type");
@@ -528,6 +577,8 @@ int main(void)
         cmocka_unit_test(eos_is_the_union_of_both_files),
         cmocka_unit_test(eos_that_is_no_id_is_refused),
         cmocka_unit_test(model_what_would_change_the_result_is_refused),
+        cmocka_unit_test(qwen2_has_biases_that_no_field_announces),
+        cmocka_unit_test(qwen2_window_is_refused_only_where_it_is_used),
         cmocka_unit_test(model_unknown_type_is_refused_by_name),
         cmocka_unit_test(model_missing_field_is_named),
         cmocka_unit_test(model_hostile_value_is_refused_with_its_field),

@@ -218,7 +218,7 @@ static void every_element_is_in_its_place(void **state)
         const ndl_part whole = { 0, parsed.n_layers, true, true };
         ok(tiny_write(t, dtype, path, -1));
         assert_int_equal(test_folder_count(&folder), 1);
-        ok(ndl_weights_map(&w, path, &whole, NULL, NULL));
+        ok(ndl_weights_open(&w, path, &whole, NULL));
         const ndl_model *m = ndl_weights_model(w);
         assert_int_equal(ndl_weights_dtype(w), dtype);
         assert_int_equal(m->width, parsed.width);
@@ -389,7 +389,7 @@ static void batches_join_and_bf16_rounds_specials(void **state)
     ok(ndl_store_commit(&s));
     assert_true(t.calls > 0 && t.last == t.all);
     const ndl_part ends = { 0, 0, true, true };
-    ok(ndl_weights_map(&w, path, &ends, NULL, NULL));
+    ok(ndl_weights_open(&w, path, &ends, NULL));
     const uint16_t *panel = ndl_weights_ends(w)->tokens.data;
     for (int r = 0; r < WIDE + 16; r++)
         for (int c = 0; c < 66; c++) {

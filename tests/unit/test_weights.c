@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "../support/folder.h"
-#include "../support/tiny_model.h"
+#include "../support/weights_kit.h"
 #include "noodle/layout.h"
 
 static test_folder folder;
@@ -59,7 +59,7 @@ static const ndl_part one_layer = { 1, 1, false, false };
 static ndl_weights *map(const ndl_part *part)
 {
     ndl_weights *w = NULL;
-    ok(ndl_weights_map(&w, path, part, NULL, NULL));
+    ok(ndl_weights_open(&w, path, part, NULL));
     return w;
 }
 
@@ -67,7 +67,7 @@ static ndl_weights *map(const ndl_part *part)
 static void map_fails(const ndl_part *part, const char *word)
 {
     ndl_weights *w = NULL;
-    failed(ndl_weights_map(&w, path, part, NULL, NULL), NDL_EDATA, word);
+    failed(ndl_weights_open(&w, path, part, NULL), NDL_EDATA, word);
     assert_null(w);
 }
 
@@ -199,14 +199,6 @@ static ndl_status tell(void *arg, uint64_t done, uint64_t all)
     return NDL_OK;
 }
 
-static const tiny_model wide = {
-    "wide", "{\"model_type\":\"llama\",\"num_hidden_layers\":6,"
-            "\"hidden_size\":512,\"num_attention_heads\":4,"
-            "\"num_key_value_heads\":2,\"intermediate_size\":1000,"
-            "\"vocab_size\":2000,\"hidden_act\":\"silu\","
-            "\"max_position_embeddings\":64,\"rms_norm_eps\":1e-5}"
-};
-
 static void only_the_pages_of_the_part_become_resident(void **state)
 {
     (void)state;
@@ -214,12 +206,15 @@ static void only_the_pages_of_the_part_become_resident(void **state)
     uint64_t bytes = 0;
     told t = { 0, 0 };
     ndl_weights *w = NULL;
-    ok(tiny_write(&wide, NDL_F32, path, -1));
+    ok(tiny_write(&wide_model, NDL_F32, path, -1));
     ok(ndl_store_open(&s, path));
     ok(ndl_weights_bytes(s, &one_layer, &bytes));
     ndl_store_close(&s);
     const int64_t before = resident_file_bytes();
-    ok(ndl_weights_map(&w, path, &one_layer, tell, &t));
+    const ndl_weights_how how = { .load = NDL_LOAD_MAP,
+                                  .progress = tell,
+                                  .arg = &t };
+    ok(ndl_weights_open(&w, path, &one_layer, &how));
     const int64_t grown = resident_file_bytes() - before;
     assert_true(bytes > 8 << 20);
     assert_true(t.last == bytes && t.all == bytes);
@@ -245,8 +240,7 @@ static void a_truncated_file_is_refused_at_every_length(void **state)
     }
     remove(path);
     ndl_weights *w = NULL;
-    failed(ndl_weights_map(&w, path, &one_layer, NULL, NULL), NDL_ENOINPUT,
-           path);
+    failed(ndl_weights_open(&w, path, &one_layer, NULL), NDL_ENOINPUT, path);
     failed(ndl_weights_check(path, NULL, NULL), NDL_ENOINPUT, path);
 }
 

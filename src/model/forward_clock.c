@@ -1,0 +1,73 @@
+/* forward_clock.c - the time of each layer, and layers that take longer than
+ * they would. */
+#include <sched.h>
+
+#include "forward_parts.h"
+#include "noodle/clock.h"
+
+void ndl_forward_watch(ndl_forward *f, ndl_layer_clock *clocks)
+{
+    f->clocks = clocks;
+}
+
+void ndl_forward_slow(ndl_forward *f, double speed, void (*idle)(void *arg),
+                      void *arg)
+{
+    NDL_ASSERT(speed > 0.0 && speed <= 1.0);
+    f->speed = speed;
+    f->idle = idle;
+    f->idle_arg = arg;
+}
+
+/* What others took of the processor, or a page that had to be found, is not the
+ * layer's work and must not be multiplied.  With several threads the processor
+ * time is their sum, so that the time that passed has to do. */
+static bool counts_work(const ndl_forward *f)
+{
+    return ndl_pool_size(f->pool) == 1;
+}
+
+double ndl_forward_layer_begin(ndl_forward *f)
+{
+    if (f->speed < 1.0 && counts_work(f)) f->work_begin = ndl_clock_cpu_sec();
+    return f->clocks || f->speed < 1.0 ? ndl_clock_sec() : 0.0;
+}
+
+/* Linux wakes a sleeper about 50 us late: so much before the end we only let
+ * others go first, or a fast layer would be slower than it was told to be. */
+static double wait_until(const ndl_forward *f, double until)
+{
+    const double nap_sec = 200e-6, late_sec = 60e-6;
+    for (;;) {
+        const double now = ndl_clock_sec();
+        const double left = until - now;
+        if (left <= 0.0) return now;
+        if (f->idle) f->idle(f->idle_arg);
+        if (left <= late_sec)
+            sched_yield();
+        else
+            ndl_clock_sleep(left - late_sec < nap_sec ? left - late_sec
+                                                      : nap_sec);
+    }
+}
+
+static void count(ndl_layer_clock *c, int rows, double sec)
+{
+    if (c->steps == 0 || sec < c->min_sec) c->min_sec = sec;
+    if (sec > c->max_sec) c->max_sec = sec;
+    c->sum_sec += sec;
+    c->rows += rows;
+    c->steps++;
+}
+
+void ndl_forward_layer_end(ndl_forward *f, int layer, int rows, double begin)
+{
+    if (!f->clocks && f->speed >= 1.0) return;
+    double now = ndl_clock_sec();
+    if (f->speed < 1.0) {
+        const double work =
+            counts_work(f) ? ndl_clock_cpu_sec() - f->work_begin : now - begin;
+        now = wait_until(f, begin + work / f->speed);
+    }
+    if (f->clocks) count(&f->clocks[layer], rows, now - begin);
+}
