@@ -33,6 +33,19 @@ ndl_status ndl_checkpoint_synth(const char *shape, const char *out,
                                 uint64_t seed, ndl_progress_fn progress,
                                 void *arg);
 
+/**
+ * Write a weights file back as a Hugging Face directory: config.json,
+ * generation_config.json if there was one, tokenizer.json, and
+ * model.safetensors, in shards of at most 5 GB with an index.  Tensors have
+ * their source's names, order and dtype, to the bit for F32, BF16 and F16
+ * (f16 was widened at import; narrowing it again is exact).
+ *
+ * @param dir  made if it is missing; files in it are replaced atomically.
+ * @return NDL_OK; NDL_ENOINPUT, NDL_EDATA, NDL_ECREATE, NDL_EIO.
+ */
+ndl_status ndl_checkpoint_export(const char *weights, const char *dir,
+                                 ndl_progress_fn progress, void *arg);
+
 /** Name of shape i ("gpt2-124m" ...), NULL past the last. */
 const char *ndl_checkpoint_shape_name(int i);
 

@@ -14,11 +14,7 @@
 #include "roles.h"
 #include "safetensors.h"
 
-enum {
-    NAME_MAX_BYTES = 128, /* the longest of our own names has 50 */
-    BOUNCE_BYTES = 1 << 18,
-    COLUMN_BLOCK = 64
-};
+enum { BOUNCE_BYTES = 1 << 18, COLUMN_BLOCK = 64 };
 
 /* What a role of one layer is read from. */
 typedef struct binding {
@@ -52,23 +48,18 @@ static binding *binding_of(const ndl_huggingface *h, ndl_role role, int layer)
     return &h->bindings[(size_t)layer * NDL_N_ROLES + role];
 }
 
-static void make_name(char name[NAME_MAX_BYTES], const ndl_huggingface *h,
+static void make_name(char name[NDL_NAME_CAP], const ndl_huggingface *h,
                       const ndl_name_rule *rule, int layer)
 {
     ndl_role_shape shape = { 0 };
     ndl_role_shape_of(&h->model, rule->role, &shape);
-    if (shape.layered)
-        snprintf(name, NAME_MAX_BYTES, "%s%s%d.%s", h->prefix, h->family->block,
-                 layer, rule->name);
-    else
-        snprintf(name, NAME_MAX_BYTES, "%s%s",
-                 rule->role == NDL_ROLE_HEAD ? "" : h->prefix, rule->name);
+    ndl_name_make(name, h->family, rule, h->prefix, shape.layered ? layer : -1);
 }
 
 /* Checkpoints of the bare transformer have names without the prefix. */
 static void choose_prefix(ndl_huggingface *h)
 {
-    char name[NAME_MAX_BYTES];
+    char name[NDL_NAME_CAP];
     h->prefix = h->family->prefix;
     make_name(name, h, &h->family->rules[0], 0);
     if (ndl_safetensors_find(h->files, name)) return;
@@ -110,7 +101,7 @@ static ndl_status check_shape(const ndl_huggingface *h, const ndl_tensor *t,
 static ndl_status bind_role(ndl_huggingface *h, const ndl_name_rule *rule,
                             int layer)
 {
-    char name[NAME_MAX_BYTES];
+    char name[NDL_NAME_CAP];
     make_name(name, h, rule, layer);
     const ndl_tensor *t = ndl_safetensors_find(h->files, name);
     if (!t)

@@ -1,6 +1,7 @@
 /* huggingface_names.c - see huggingface_names.h: tables only. */
 #include "huggingface_names.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* clang-format off */
@@ -65,9 +66,21 @@ static const char *const llama_ignored[] = {
 static const ndl_name_family families[] = {
     { "gpt2",  "transformer.", "h.",      RULES(gpt2_rules),  gpt2_ignored },
     { "llama", "model.",       "layers.", RULES(llama_rules), llama_ignored },
+    { "qwen2", "model.",       "layers.", RULES(llama_rules), llama_ignored },
 };
 #undef RULES
 /* clang-format on */
+
+void ndl_name_make(char name[NDL_NAME_CAP], const ndl_name_family *family,
+                   const ndl_name_rule *rule, const char *prefix, int layer)
+{
+    if (layer >= 0)
+        snprintf(name, NDL_NAME_CAP, "%s%s%d.%s", prefix, family->block, layer,
+                 rule->name);
+    else
+        snprintf(name, NDL_NAME_CAP, "%s%s",
+                 rule->role == NDL_ROLE_HEAD ? "" : prefix, rule->name);
+}
 
 const ndl_name_family *ndl_name_family_of(const char *arch)
 {

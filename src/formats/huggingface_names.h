@@ -25,6 +25,16 @@ typedef struct ndl_name_family {
                                    up to NULL */
 } ndl_name_family;
 
+enum { NDL_NAME_CAP = 128 }; /* the longest of our own names has 50 */
+
+/**
+ * The tensor that a rule speaks of.
+ * @param prefix  the family's, or "" for a bare checkpoint.
+ * @param layer   of the block; -1 outside the blocks.
+ */
+void ndl_name_make(char name[NDL_NAME_CAP], const ndl_name_family *family,
+                   const ndl_name_rule *rule, const char *prefix, int layer);
+
 /** The table of ndl_model.arch, NULL if there is none; static. */
 const ndl_name_family *ndl_name_family_of(const char *arch);
 

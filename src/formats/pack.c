@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "noodle/hash.h"
 #include "noodle/json.h"
@@ -185,6 +184,27 @@ static ndl_status put_sources(packer *p)
     return st;
 }
 
+/* The dtype of the item's sources; where they differ, one for each of them. */
+static ndl_status put_source_dtype(packer *p)
+{
+    const ndl_item *it = p->item;
+    char list[8 * NDL_ITEM_ROLES] = "", first[8] = "", last[256] = "";
+    size_t at = 0;
+    bool differ = false;
+    for (int i = 0; i < it->n_roles; i++) {
+        ndl_origin o = { 0 };
+        p->source->origin(p->source->arg, it->roles[i], it->layer, &o);
+        if (i == 0) snprintf(first, sizeof first, "%s", o.dtype);
+        if (i > 0 && strcmp(last, o.name) == 0) continue;
+        differ |= strcmp(first, o.dtype) != 0;
+        at += (size_t)snprintf(list + at, sizeof list - at, "%s%.6s",
+                               i ? "," : "", o.dtype);
+        snprintf(last, sizeof last, "%s", o.name);
+    }
+    return ndl_store_put_text(p->store, it->name, "source_dtype",
+                              differ ? list : first);
+}
+
 static ndl_status put_int(packer *p, const char *attr, int value)
 {
     return ndl_store_put_ints(p->store, p->item->name, attr,
@@ -205,7 +225,7 @@ static ndl_status put_attributes(packer *p)
                                ndl_layout_order_name(it->order)));
     NDL_TRY(put_sources(p));
     p->source->origin(p->source->arg, it->roles[0], it->layer, &o);
-    NDL_TRY(ndl_store_put_text(p->store, it->name, "source_dtype", o.dtype));
+    NDL_TRY(put_source_dtype(p));
     NDL_TRY(put_int(p, "transposed", o.transposed));
     return ndl_store_put_u64(p->store, it->name, "xxh3_64",
                              ndl_hash_value(p->hash));
@@ -225,37 +245,12 @@ static ndl_status pack_item(packer *p, const ndl_item *it)
     return put_attributes(p);
 }
 
-/* Now, or the time that a reproducible build asks for. */
-static time_t creation_time(void)
-{
-    const char *fixed = getenv("SOURCE_DATE_EPOCH");
-    char *end = NULL;
-    const long long sec = fixed ? strtoll(fixed, &end, 10) : 0;
-    return fixed && end != fixed && *end == '\0' ? (time_t)sec : time(NULL);
-}
-
-static ndl_status put_created(ndl_store *s)
-{
-    char text[32];
-    struct tm utc;
-    const time_t t = creation_time();
-    if (!gmtime_r(&t, &utc) ||
-        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
-        return NDL_FAIL(NDL_ECONFIG,
-                        "SOURCE_DATE_EPOCH is not a time: unset it");
-    return ndl_store_put_text(s, "/", "created", text);
-}
-
 static ndl_status put_root(ndl_store *s, const ndl_model *m, ndl_dtype dtype,
                            const ndl_pack_meta *meta)
 {
-    const int64_t version[2] = { NDL_WEIGHTS_VERSION_MAJOR,
-                                 NDL_WEIGHTS_VERSION_MINOR };
     NDL_ASSERT(meta->config);
-    NDL_TRY(ndl_store_put_text(s, "/", "noodle_format", "weights"));
-    NDL_TRY(ndl_store_put_ints(s, "/", "format_version", version, 2));
-    NDL_TRY(ndl_store_put_text(s, "/", "writer", "noodle-mpi"));
-    NDL_TRY(put_created(s));
+    NDL_TRY(ndl_store_put_stamp(s, "weights", NDL_WEIGHTS_VERSION_MAJOR,
+                                NDL_WEIGHTS_VERSION_MINOR));
     if (meta->source)
         NDL_TRY(ndl_store_put_text(s, "/", "source", meta->source));
     NDL_TRY(ndl_store_put_text(s, "/", "arch", m->arch));

@@ -1,9 +1,10 @@
 /*
  * panels.c - see panels.h.
  *
- * Both loops read 64 bytes of one row and then go to the next row: each line
- * of the source is touched once, also when rows are a power of two apart and
- * share a cache set, and the 1 KiB being written stays in the first cache.
+ * The loops that pack read 64 bytes of one row and then go to the next row:
+ * each line of the source is touched once, also when rows are a power of two
+ * apart and share a cache set, and the 1 KiB being written stays in the first
+ * cache.
  */
 #include "panels.h"
 
@@ -62,4 +63,42 @@ void ndl_panel_pack(void *dst, const float *rows, int cols, ndl_dtype dtype)
         pack_f32(dst, rows, cols);
     else
         pack_bf16(dst, rows, cols);
+}
+
+static void unpack_f32(float *restrict rows, const float *restrict src,
+                       int cols)
+{
+    for (int k = 0; k < cols; k += BLOCK) {
+        const int n = cols - k < BLOCK ? cols - k : BLOCK;
+        for (int lane = 0; lane < LANES; lane++) {
+            const float *in = src + (size_t)k * LANES + lane;
+            float *out = rows + (size_t)lane * (size_t)cols + k;
+            for (int i = 0; i < n; i++) out[i] = in[i * LANES];
+        }
+    }
+}
+
+static void unpack_bf16(float *restrict rows, const uint32_t *restrict src,
+                        int cols)
+{
+    for (int k = 0; k < cols; k += BLOCK) {
+        const int n = cols - k < BLOCK ? cols - k : BLOCK;
+        for (int lane = 0; lane < LANES; lane++) {
+            const uint32_t *in = src + (size_t)k / 2 * LANES + lane;
+            float *out = rows + (size_t)lane * (size_t)cols + k;
+            for (int i = 0; i < n; i++) {
+                const uint32_t cell = in[i / 2 * LANES];
+                const uint32_t bits = i % 2 ? cell & 0xffff0000u : cell << 16;
+                memcpy(out + i, &bits, sizeof bits);
+            }
+        }
+    }
+}
+
+void ndl_panel_unpack(float *rows, const void *src, int cols, ndl_dtype dtype)
+{
+    if (dtype == NDL_F32)
+        unpack_f32(rows, src, cols);
+    else
+        unpack_bf16(rows, src, cols);
 }

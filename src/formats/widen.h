@@ -1,4 +1,5 @@
-/* widen.h - the 16- and 32-bit floats of foreign files as f32, exactly. */
+/* widen.h - the 16- and 32-bit floats of foreign files as f32 and back,
+ * exactly. */
 #ifndef NOODLE_FORMATS_WIDEN_H
 #define NOODLE_FORMATS_WIDEN_H
 
@@ -19,5 +20,13 @@ size_t ndl_float_bytes(ndl_float_type t);
 
 /** Widen `n` little-endian floats at any address; must not overlap. */
 void ndl_widen(float *dst, const void *src, ndl_float_type t, size_t n);
+
+/**
+ * Narrow `n` floats to little-endian ones; the inverse of ndl_widen, to the
+ * bit, also of NaNs.
+ * @return how many were narrowed: fewer than n if element [result] is no
+ *         number of that type.
+ */
+size_t ndl_narrow(void *dst, const float *src, ndl_float_type t, size_t n);
 
 #endif /* NOODLE_FORMATS_WIDEN_H */

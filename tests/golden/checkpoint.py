@@ -39,6 +39,8 @@ CASES = {
     "llama_bf16": dict(dtype="bf16", seed=94),
     "llama_f16": dict(dtype="f16", tied=True, seed=14),
     "llama_sharded": dict(shards=3, kv_heads=4, seed=5),
+    "qwen2": dict(family="qwen2", hidden=96, heads=3, kv_heads=1, seed=9),
+    "qwen2_tied": dict(family="qwen2", tied=True, v5=True, seed=10),
 }
 
 
@@ -97,7 +99,8 @@ def gpt2_tensors(c):
 
 
 def llama_tensors(c):
-    """{name: (shape, deviation, mean)} as LlamaForCausalLM has them."""
+    """{name: (shape, deviation, mean)} as LlamaForCausalLM has them, and
+    Qwen2ForCausalLM, whose q, k and v have a bias."""
     d, ffn = c["hidden"], c["ffn"]
     hd = c["head_dim"] or d // c["heads"]
     last = 1.0 / math.sqrt(2 * c["layers"])
@@ -113,7 +116,9 @@ def llama_tensors(c):
                                     ("mlp.up_proj", ffn, d, 1.0),
                                     ("mlp.down_proj", d, ffn, 3 * last)):
             t[p + n + ".weight"] = ((rows, cols), gain / math.sqrt(cols), 0)
-            if c["bias"] and n.startswith("self_attn."):
+            is_qkv = n.startswith("self_attn.") and "o_proj" not in n
+            if (c["bias"] and n.startswith("self_attn.")
+                    or c["family"] == "qwen2" and is_qkv):
                 t[p + n + ".bias"] = ((rows,), 0.2, 0)
         t[p + "input_layernorm.weight"] = ((d,), 0.1, 1)
         t[p + "post_attention_layernorm.weight"] = ((d,), 0.1, 1)
@@ -136,12 +141,20 @@ def config_json(c):
                 "n_ctx": c["context"], "layer_norm_epsilon": 1e-5,
                 "n_inner": None if c["ffn"] == 4 * c["hidden"] else c["ffn"],
                 "activation_function": "gelu_new", **common}
-    j = {"architectures": ["LlamaForCausalLM"], "model_type": "llama",
+    qwen = c["family"] == "qwen2"
+    j = {"architectures": ["Qwen2ForCausalLM" if qwen else "LlamaForCausalLM"],
+         "model_type": c["family"],
          "hidden_size": c["hidden"], "intermediate_size": c["ffn"],
          "num_hidden_layers": c["layers"], "num_attention_heads": c["heads"],
          "num_key_value_heads": c["kv_heads"], "hidden_act": "silu",
          "max_position_embeddings": c["context"], "rms_norm_eps": 1e-5,
          "attention_bias": c["bias"], "mlp_bias": False, **common}
+    theta = 10000.0
+    if qwen:  # it says nothing of its biases, and of windows that it has not
+        del j["attention_bias"], j["mlp_bias"]
+        j.update(rms_norm_eps=1e-6, use_sliding_window=False,
+                 sliding_window=32, max_window_layers=c["layers"] - 1)
+        theta = 1000000.0
     if c["head_dim"]:
         j["head_dim"] = c["head_dim"]
     rope = {"rope_type": "default"}
@@ -150,9 +163,9 @@ def config_json(c):
                 "high_freq_factor": 4.0,
                 "original_max_position_embeddings": 32}
     if c["v5"]:
-        j["rope_parameters"] = {"rope_theta": 10000.0, **rope}
+        j["rope_parameters"] = {"rope_theta": theta, **rope}
     else:
-        j["rope_theta"] = 10000.0
+        j["rope_theta"] = theta
         j["rope_scaling"] = rope if c["llama3"] else None
     return j
 

@@ -94,4 +94,26 @@ static inline void kit_llama(kit_checkpoint *c, const char *prefix, bool bias,
     if (!tied) kit_add(c, "lm_head.weight", 50, 24);
 }
 
+/* Qwen 2: the same sizes; q, k and v have a bias, and nothing says so. */
+#define KIT_QWEN2_FIELDS                                                       \
+    "\"model_type\":\"qwen2\",\"num_hidden_layers\":2,\"hidden_size\":24,"     \
+    "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"head_dim\":8,"      \
+    "\"intermediate_size\":40,\"vocab_size\":50,"                              \
+    "\"max_position_embeddings\":64,\"rms_norm_eps\":1e-6"
+#define KIT_QWEN2_CONFIG "{" KIT_QWEN2_FIELDS "}"
+
+static inline void kit_qwen2(kit_checkpoint *c, bool tied)
+{
+    static const struct {
+        const char *name;
+        int n;
+    } biases[] = { { "self_attn.q_proj.bias", 32 },
+                   { "self_attn.k_proj.bias", 16 },
+                   { "self_attn.v_proj.bias", 16 } };
+    kit_llama(c, "model.", false, tied);
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 3; k++)
+            kit_add_in(c, "model.layers.", i, biases[k].name, biases[k].n, 0);
+}
+
 #endif /* NOODLE_FAMILY_KIT_H */

@@ -269,6 +269,32 @@ static void llama_bare_names_biases_and_shards_are_understood(void **state)
     check_llama("", &m, "F32");
 }
 
+static void qwen2_biases_are_of_q_k_and_v_alone(void **state)
+{
+    (void)state;
+    const ndl_model m = model_of(KIT_QWEN2_CONFIG);
+    kit_checkpoint c;
+    kit_qwen2(&c, false);
+    kit_write_single(&c, folder.path);
+    ndl_huggingface *h = must_open(&m);
+    check_all(h, &m, llama_ends, COUNT(llama_ends), "model.", -1, "F32");
+    for (int layer = 0; layer < 2; layer++) {
+        check_all(h, &m, llama_layer, COUNT(llama_layer), "model.layers.",
+                  layer, "F32");
+        check_all(h, &m, llama_biases, 3, "model.layers.", layer, "F32");
+    }
+    ndl_huggingface_close(&h);
+    kit_add(&c, "model.layers.0.self_attn.o_proj.bias", 24, 0);
+    kit_write_single(&c, folder.path);
+    open_must_fail(KIT_QWEN2_CONFIG, "o_proj.bias, which a qwen2 model");
+    kit_qwen2(&c, false);
+    snprintf(kit_find(&c, "model.layers.1.self_attn.k_proj.bias")->name, 8,
+             "gone");
+    kit_write_single(&c, folder.path);
+    open_must_fail(KIT_QWEN2_CONFIG,
+                   "no tensor model.layers.1.self_attn.k_proj.bias");
+}
+
 static void llama_tied_head_that_is_stored_again_is_not_used(void **state)
 {
     (void)state;
@@ -421,6 +447,56 @@ static void bf16_every_value_keeps_its_bits(void **state)
     }
 }
 
+static void f16_and_bf16_narrow_to_the_same_bits(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 65536; h++) {
+        static const ndl_float_type types[] = { NDL_FLOAT_F16, NDL_FLOAT_BF16 };
+        for (int i = 0; i < 2; i++) {
+            const uint16_t bits = (uint16_t)h;
+            uint16_t back = (uint16_t)~h;
+            float x = 0;
+            ndl_widen(&x, &bits, types[i], 1);
+            assert_int_equal(ndl_narrow(&back, &x, types[i], 1), 1);
+            assert_int_equal(back, bits);
+        }
+    }
+}
+
+/* Any change of a bit that f16 has no room for must be seen. */
+static void f16_neighbours_are_no_f16(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 65536; h++) {
+        const uint16_t bits = (uint16_t)h;
+        uint16_t back = 0;
+        float x = 0;
+        uint32_t u = 0;
+        ndl_widen(&x, &bits, NDL_FLOAT_F16, 1);
+        memcpy(&u, &x, sizeof u);
+        for (int bit = 0; bit < 13; bit++) {
+            const uint32_t other = u ^ 1u << bit;
+            memcpy(&x, &other, sizeof x);
+            assert_int_equal(ndl_narrow(&back, &x, NDL_FLOAT_F16, 1), 0);
+        }
+    }
+}
+
+static void narrowing_stops_at_the_first_that_does_not_fit(void **state)
+{
+    (void)state;
+    const float x[] = { 1, -2, 0.1f, 4 };
+    uint16_t out[4] = { 0 };
+    float same[4];
+    assert_int_equal(ndl_narrow(out, x, NDL_FLOAT_F16, 4), 2);
+    assert_int_equal(out[1], 0xc000);
+    assert_int_equal(ndl_narrow(out, x, NDL_FLOAT_BF16, 4), 2);
+    assert_int_equal(ndl_narrow(same, x, NDL_FLOAT_F32, 4), 4);
+    assert_memory_equal(same, x, sizeof x);
+    const float large[] = { 65504, 65536 };
+    assert_int_equal(ndl_narrow(out, large, NDL_FLOAT_F16, 2), 1);
+}
+
 static void floats_widen_from_any_address(void **state)
 {
     (void)state;
@@ -445,6 +521,7 @@ int main(void)
         IN_FOLDER(gpt2_bare_names_and_masks_are_understood),
         IN_FOLDER(llama_rows_are_the_tensors_in_every_dtype),
         IN_FOLDER(llama_bare_names_biases_and_shards_are_understood),
+        IN_FOLDER(qwen2_biases_are_of_q_k_and_v_alone),
         IN_FOLDER(llama_tied_head_that_is_stored_again_is_not_used),
         IN_FOLDER(llama_tensor_that_the_model_lacks_is_refused_by_name),
         IN_FOLDER(llama_tensor_that_is_missing_is_named),
@@ -454,6 +531,9 @@ int main(void)
         IN_FOLDER(dtype_is_bf16_only_if_every_matrix_is),
         cmocka_unit_test(f16_every_value_widens_exactly),
         cmocka_unit_test(bf16_every_value_keeps_its_bits),
+        cmocka_unit_test(f16_and_bf16_narrow_to_the_same_bits),
+        cmocka_unit_test(f16_neighbours_are_no_f16),
+        cmocka_unit_test(narrowing_stops_at_the_first_that_does_not_fit),
         cmocka_unit_test(floats_widen_from_any_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
