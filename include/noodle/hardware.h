@@ -40,7 +40,4 @@ bool ndl_hardware_threads(const ndl_hardware *all, int n, const bool *hosts,
 uint64_t ndl_hardware_share(const ndl_hardware *all, int n, const bool *hosts,
                             int rank);
 
-/** "hwloc 2.9.0", static. */
-const char *ndl_hardware_library(void);
-
 #endif /* NOODLE_HARDWARE_H */

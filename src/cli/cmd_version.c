@@ -4,9 +4,9 @@
 
 #include "commands.h"
 #include "kernels.h"
-#include "noodle/hardware.h"
 #include "noodle/session.h"
 #include "noodle/store.h"
+#include "noodle/topology.h"
 #include "noodle/version.h"
 #include "output.h"
 
@@ -35,6 +35,6 @@ ndl_status ndl_cmd_version(void)
              "noodle-mpi %s\nMPI      %s\nBLAS     %s (tests only)\n"
              "HDF5     %s\nhwloc    %s\nkernels  %s\n",
              ndl_version(), ndl_comm_library(), blas_version(),
-             ndl_store_library(), ndl_hardware_library(), k.name);
+             ndl_store_library(), ndl_topology_library(), k.name);
     return ndl_output_text(text);
 }

@@ -2,12 +2,13 @@
 #define _GNU_SOURCE
 #include "noodle/hardware.h"
 
-#include <hwloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "cgroup.h"
 
 enum { N_WORDS = NDL_HARDWARE_CPUS / 64 };
 
@@ -39,94 +40,13 @@ static uint64_t mem_available(void)
     return (uint64_t)kib * 1024;
 }
 
-/* A number in a file; UINT64_MAX for "max" or when there is none. */
-static uint64_t read_number(const char *folder, const char *name)
-{
-    char path[1400], text[64] = "";
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "re");
-    if (!f) return UINT64_MAX;
-    const bool ok = fgets(text, sizeof text, f) != NULL;
-    fclose(f);
-    char *end;
-    const unsigned long long v = strtoull(text, &end, 10);
-    return ok && end != text ? v : UINT64_MAX;
-}
-
-/* What one group leaves: limit - (usage - page cache that can be dropped). */
-static uint64_t cgroup_left(const char *folder, const char *limit,
-                            const char *usage)
-{
-    const uint64_t max = read_number(folder, limit);
-    if (max >= UINT64_MAX / 4) return UINT64_MAX; /* v1 writes 2^63 - 4096 */
-    uint64_t used = read_number(folder, usage), cache = 0;
-    if (used == UINT64_MAX) used = 0;
-    char path[1400], line[128];
-    snprintf(path, sizeof path, "%s/memory.stat", folder);
-    FILE *f = fopen(path, "re");
-    unsigned long long v;
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "inactive_file %llu", &v) == 1 ||
-            sscanf(line, "active_file %llu", &v) == 1)
-            cache += v;
-    if (f) fclose(f);
-    used -= cache < used ? cache : used;
-    return max > used ? max - used : 0;
-}
-
-/* The least that a group and those above it leave; cuts `path` to pieces. */
-static uint64_t cgroup_least(char *path, bool v2)
-{
-    uint64_t least = UINT64_MAX;
-    for (;;) {
-        char folder[1200];
-        snprintf(folder, sizeof folder, "/sys/fs/cgroup%s%s",
-                 v2 ? "" : "/memory", path);
-        const uint64_t left =
-            v2 ? cgroup_left(folder, "memory.max", "memory.current")
-               : cgroup_left(folder, "memory.limit_in_bytes",
-                             "memory.usage_in_bytes");
-        if (left < least) least = left;
-        char *slash = strrchr(path, '/');
-        if (!slash) return least;
-        *slash = '\0';
-    }
-}
-
-/* A line of /proc/self/cgroup: "ID:CONTROLLERS:PATH", of which version 2 has
- * one without controllers. */
-static uint64_t cgroup_of_line(char *line)
-{
-    line[strcspn(line, "\n")] = '\0';
-    char *names = strchr(line, ':');
-    char *path = names ? strchr(names + 1, ':') : NULL;
-    if (!path) return UINT64_MAX;
-    *path++ = '\0';
-    const bool v2 = names[1] == '\0';
-    if (!v2 && !strstr(names + 1, "memory")) return UINT64_MAX;
-    return cgroup_least(path, v2);
-}
-
-static uint64_t cgroup_free(void)
-{
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    char line[1024];
-    uint64_t least = UINT64_MAX;
-    while (f && fgets(line, sizeof line, f)) {
-        const uint64_t left = cgroup_of_line(line);
-        if (left < least) least = left;
-    }
-    if (f) fclose(f);
-    return least;
-}
-
 ndl_status ndl_hardware_read(ndl_hardware *out)
 {
     ndl_hardware h = { .n_cpus = (int)sysconf(_SC_NPROCESSORS_ONLN) };
     if (gethostname(h.host, sizeof h.host - 1) != 0)
         snprintf(h.host, sizeof h.host, "%s", "unknown");
     NDL_TRY(read_affinity(&h));
-    const uint64_t system = mem_available(), group = cgroup_free();
+    const uint64_t system = mem_available(), group = ndl_cgroup_left();
     h.free_bytes = system < group ? system : group;
     *out = h;
     return NDL_OK;
@@ -230,13 +150,4 @@ uint64_t ndl_hardware_share(const ndl_hardware *all, int n, const bool *hosts,
     }
     if (members == 0) return 0;
     return (uint64_t)(0.95 * (double)(least / (uint64_t)members));
-}
-
-const char *ndl_hardware_library(void)
-{
-    static char text[32];
-    const unsigned v = hwloc_get_api_version();
-    snprintf(text, sizeof text, "hwloc %u.%u.%u", v >> 16, (v >> 8) & 255,
-             v & 255);
-    return text;
 }
