@@ -1,12 +1,13 @@
 /*
  * plan.h - which rank hosts which layers.
  *
- * Owns the decision, not the facts: the caller says what layers cost and what
- * ranks have, plan.c chooses, the stages obey.  Everything here is a pure
- * function of its arguments, so every plan can be replayed in a unit test.
+ * The plan itself: plain data, how it is printed, drawn, written and read.
+ * Who decides is elsewhere: strategy.h from measured or estimated times,
+ * plan_split.h by parameters or as the user says.  A plan from a file is
+ * checked like any other input.
  *
  * Layers are the blocks; the embedding goes with the first stage and the head
- * (final norm, LM head) with the last, which may host the head alone.
+ * (final norm, LM head) with the last; either may have a stage to itself.
  */
 #ifndef NOODLE_PLAN_H
 #define NOODLE_PLAN_H
@@ -15,13 +16,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "noodle/forward.h"
 #include "noodle/json.h"
 #include "noodle/model.h"
 #include "noodle/status.h"
 
-/* What the parts of a model cost. */
+/* What the parts of a model need. */
 typedef struct ndl_plan_costs {
     int n_blocks;
+    int width;                         /* of the rows that stages hand on    */
     int64_t block_params, head_params; /* that a token passes through        */
     int64_t embed_params;              /* looked up, not passed through      */
     uint64_t block_bytes, embed_bytes, head_bytes; /* of weights in the file */
@@ -32,61 +35,80 @@ typedef struct ndl_plan_costs {
     uint64_t logits_bytes; /* of the last stage on top               */
 } ndl_plan_costs;
 
-/* A rank that may host a stage, in pipeline order. */
-typedef struct ndl_plan_rank {
-    int rank;
-    uint64_t free_bytes; /* its share of its node's free memory */
-    int n_threads;
-    char host[64];
-} ndl_plan_rank;
+/** Costs of a shape: pure, without a file.
+ * @return NDL_OK; NDL_EDATA if a size overflows; NDL_EOS. */
+ndl_status ndl_plan_costs_of(ndl_plan_costs *out, const ndl_model *m,
+                             ndl_dtype dtype, const ndl_forward_limits *limits,
+                             int n_threads);
+
+/* What a plan is made for. */
+typedef struct ndl_workload {
+    int prompt_tokens, new_tokens; /* of a request                     */
+    int sequences;  /* at the same time                                */
+    int chunk_rows; /* rows of a batch at most                         */
+} ndl_workload;
 
 typedef struct ndl_plan_stage {
-    int rank;
+    int rank; /* -1: a virtual node */
     int first_layer, n_layers;
     bool embed, head;
     int n_threads;
     int64_t params; /* stored for this stage, embedding included */
     uint64_t weight_bytes, kv_bytes, buffer_bytes, free_bytes;
-    char host[64];
-    char why[96];
+    /* Expected; 0: nothing was measured or estimated. */
+    double prompt_sec; /* a full prompt chunk in the middle of a prompt     */
+    double decode_sec; /* a decode step of its share of the sequences       */
+    double busy_sec;   /* per request of the workload                       */
+    double link_sec;   /* handing such a prompt chunk on                    */
+    char host[64];     /* host, or the virtual node's name */
+    char why[160];
 } ndl_plan_stage;
+
+enum { NDL_PLAN_NOTES = 8 };
 
 typedef struct ndl_plan {
     int n_stages, n_idle; /* ranks offered, but without a stage */
     ndl_plan_stage *stages;
+    char strategy[24]; /* strategy.h's names; "parameters", "split" */
+    char source[16];   /* "measured", "estimated", "parameters", "user" */
+    ndl_workload workload;
+    double period_sec;     /* busiest stage or link, per request; 0: unknown */
+    double latency_sec;    /* of one request alone                           */
+    double tokens_per_sec; /* all sequences, prompt and new tokens        */
+    double balance;        /* 0..1: mean over greatest busy time; POP's      */
+                           /* load balance                                   */
+    double gap; /* 0: proven optimal; 0.02: at most 2 % better is possible */
+    int bottleneck; /* stage; -1: a link or unknown */
+    int n_notes;
+    char notes[NDL_PLAN_NOTES][200];
 } ndl_plan;
-
-/**
- * Split so that the stage with the most parameters has as few as possible
- * (parameters that a token passes through; the embedding is looked up), every
- * stage within its rank's free memory.  Exact for ranks in the given order; a
- * rank takes as much as that allows, and those left without are idle.
- *
- * @param[out] out  the caller frees it with ndl_plan_fini; untouched on error.
- * @return NDL_OK; NDL_EUNAVAIL if it does not fit, saying what is needed, what
- *         there is and what would help; NDL_EOS.
- * Deterministic: equal inputs give equal plans on every machine.
- */
-ndl_status ndl_plan_equal(ndl_plan *out, const ndl_plan_costs *costs,
-                          const ndl_plan_rank *ranks, int n_ranks);
-
-/**
- * Split as the user says: "3,2,3" blocks a stage, in rank order; a last 0 is a
- * stage of the head alone.
- * @return NDL_OK; NDL_EUSAGE if it is malformed, has more stages than ranks,
- *         or does not add up to the model's blocks; NDL_EUNAVAIL (memory).
- */
-ndl_status ndl_plan_split(ndl_plan *out, const char *split,
-                          const ndl_plan_costs *costs,
-                          const ndl_plan_rank *ranks, int n_ranks);
 
 void ndl_plan_fini(ndl_plan *p);
 
-/** The plan as a table: stage, rank, host, layers, parameters, memory, why. */
+/** The plan as a table: stage, rank, host, layers, parameters, memory, times
+ * (if there are), why; under it the figures of the whole and the notes. */
 void ndl_plan_print(const ndl_plan *p, FILE *out);
 
-/** The plan as JSON; NULL if out of memory.  A new reference. */
+/** The plan as a picture for a terminal of `columns`: a bar a stage, as long
+ * as its time, with its layers, memory and links. */
+void ndl_plan_draw(const ndl_plan *p, FILE *out, int columns);
+
+/** The plan as JSON (share/noodle-mpi/plan.schema.json); NULL if out of
+ * memory.  A new reference. */
 json_t *ndl_plan_json(const ndl_plan *p);
+
+/** Write it to a file, atomically.  @return NDL_OK; NDL_ECREATE, NDL_EIO. */
+ndl_status ndl_plan_save(const ndl_plan *p, const char *path);
+
+/**
+ * Read a plan back, strictly: unknown, missing or absurd fields are refused by
+ * name, and stages must cover blocks 0 .. n-1 in order, embedding first, head
+ * last, each rank once.
+ * @return NDL_OK; NDL_ENOINPUT; NDL_EDATA; NDL_EOS.
+ */
+ndl_status ndl_plan_load(ndl_plan *out, const char *path);
+ndl_status ndl_plan_parse(ndl_plan *out, const char *text, size_t n,
+                          const char *what);
 
 /** "3.1 GiB", "512 KiB" into buf; returns buf. */
 char *ndl_plan_bytes_text(uint64_t bytes, char *buf, size_t cap);

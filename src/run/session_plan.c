@@ -7,6 +7,7 @@
 #include "noodle/forward.h"
 #include "noodle/hardware.h"
 #include "noodle/log.h"
+#include "noodle/plan_split.h"
 #include "noodle/weights.h"
 
 /* What the ranks are, and which of them may host a stage: all but rank 0,

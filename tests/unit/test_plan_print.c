@@ -1,4 +1,4 @@
-/* test_plan_print.c - a plan as a table and as JSON. */
+/* test_plan_print.c - a plan as a table with its figures; its JSON's facts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,7 +39,7 @@ static ndl_plan_stage stages[3] = {
       .host = "three",
       .why = "third" },
 };
-static const ndl_plan plan = { 3, 2, stages };
+static const ndl_plan plan = { .n_stages = 3, .n_idle = 2, .stages = stages };
 
 static char *printed(const ndl_plan *p)
 {
@@ -73,7 +73,7 @@ static void table_has_a_line_for_each_stage(void **state)
 static void one_idle_rank_is_singular_and_none_is_silent(void **state)
 {
     (void)state;
-    ndl_plan p = { 1, 1, &stages[2] };
+    ndl_plan p = { .n_stages = 1, .n_idle = 1, .stages = &stages[2] };
     char *text = printed(&p);
     assert_non_null(strstr(text, "\n1 rank idle:"));
     free(text);
@@ -83,11 +83,129 @@ static void one_idle_rank_is_singular_and_none_is_silent(void **state)
     free(text);
 }
 
+static ndl_plan_stage timed_stages[2];
+
+static ndl_plan plan_with_times(void)
+{
+    timed_stages[0] = (ndl_plan_stage){ .rank = -1,
+                                        .n_layers = 12,
+                                        .embed = true,
+                                        .host = "big",
+                                        .prompt_sec = 0.0124,
+                                        .decode_sec = 1.5e-3,
+                                        .busy_sec = 2.0,
+                                        .link_sec = 12.5e-6,
+                                        .why = "bottleneck" };
+    timed_stages[1] = (ndl_plan_stage){ .rank = -1,
+                                        .first_layer = 12,
+                                        .head = true,
+                                        .host = "old",
+                                        .busy_sec = 1.0 };
+    return (ndl_plan){ .n_stages = 2,
+                       .stages = timed_stages,
+                       .strategy = "throughput",
+                       .source = "estimated",
+                       .workload = { 512, 128, 16, 64 },
+                       .period_sec = 2.0,
+                       .latency_sec = 3.25,
+                       .tokens_per_sec = 320.0,
+                       .balance = 0.75,
+                       .bottleneck = 0,
+                       .n_notes = 1,
+                       .notes = { "one more node big: 12 % faster" } };
+}
+
+static void times_and_figures_follow_where_there_are_any(void **state)
+{
+    (void)state;
+    const ndl_plan p = plan_with_times();
+    char *text = printed(&p);
+    const char *times = strstr(text, "\n\n");
+    assert_non_null(times);
+    assert_string_equal(
+        times + 2,
+        "stage  prompt chunk  decode step  per request     hand on  at work\n"
+        "1           12.4 ms       1.5 ms        2.0 s     12.5 us   100 %  "
+        "##########\n"
+        "2                 -            -        1.0 s           -    50 %  "
+        "#####\n\n"
+        "strategy    throughput, from estimated times\n"
+        "workload    16 sequences of 512 + 128 tokens, prompts in chunks of "
+        "64\n"
+        "slowest     stage 1 on big, 2.0 s per request\n"
+        "throughput  320.0 tokens/s, prompts included\n"
+        "latency     3.2 s for one request alone\n"
+        "balance     0.750 (1: all stages equally busy)\n"
+        "gap         0 (proven: nothing is better)\n"
+        "note: one more node big: 12 % faster\n");
+    free(text);
+}
+
+static void a_gap_and_a_slow_link_are_said(void **state)
+{
+    (void)state;
+    ndl_plan p = plan_with_times();
+    p.gap = 0.02;
+    p.bottleneck = -1;
+    char *text = printed(&p);
+    assert_non_null(strstr(text, "\nslowest     a link, 2.0 s per request\n"));
+    assert_non_null(strstr(text, "\ngap         at most 2 % better is "));
+    free(text);
+}
+
+static void a_virtual_node_has_no_rank_and_no_threads(void **state)
+{
+    (void)state;
+    const ndl_plan p = plan_with_times();
+    char *text = printed(&p);
+    assert_non_null(strstr(text, "\n1         -  big "));
+    assert_non_null(strstr(text, " 0 B        -  bottleneck\n"));
+    free(text);
+}
+
+static void embedding_alone_is_named(void **state)
+{
+    (void)state;
+    ndl_plan p = plan_with_times();
+    timed_stages[0].n_layers = 0;
+    char *text = printed(&p);
+    assert_non_null(strstr(text, "  big               embed  "));
+    free(text);
+}
+
+static void long_reasons_wrap_within_120_columns(void **state)
+{
+    (void)state;
+    const ndl_plan p = plan_with_times();
+    strcpy(timed_stages[0].why, "22.9 % of the work, bottleneck, blocks: "
+                                "slowest layer, on the fastest node");
+    char *text = printed(&p);
+    for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
+        if (strcspn(line, "\n") > 120) fail_msg("too long: %s", line);
+    char wanted[512];
+    snprintf(wanted, sizeof wanted,
+             " 22.9 %% of the work,\n%91sbottleneck, blocks: slowest\n"
+             "%91slayer, on the fastest node\n",
+             "", "");
+    assert_non_null(strstr(text, wanted));
+    free(text);
+}
+
+static void idle_virtual_nodes_are_no_ranks(void **state)
+{
+    (void)state;
+    ndl_plan p = plan_with_times();
+    p.n_idle = 3;
+    char *text = printed(&p);
+    assert_non_null(strstr(text, "\n3 nodes idle: "));
+    free(text);
+}
+
 static void layers_of_a_last_stage_end_with_the_head(void **state)
 {
     (void)state;
     ndl_plan_stage s = stages[0];
-    const ndl_plan p = { 1, 0, &s };
+    const ndl_plan p = { .n_stages = 1, .stages = &s };
     s.head = true;
     char *text = printed(&p);
     assert_non_null(strstr(text, " 0-11 + head "));
@@ -159,7 +277,7 @@ static void name_that_is_no_utf8_loses_no_stage(void **state)
 {
     (void)state;
     ndl_plan_stage s = stages[0];
-    const ndl_plan p = { 1, 0, &s };
+    const ndl_plan p = { .n_stages = 1, .stages = &s };
     strcpy(s.host, "\xff\xfe");
     json_t *j = ndl_plan_json(&p);
     assert_non_null(j);
@@ -172,6 +290,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_has_a_line_for_each_stage),
         cmocka_unit_test(one_idle_rank_is_singular_and_none_is_silent),
+        cmocka_unit_test(times_and_figures_follow_where_there_are_any),
+        cmocka_unit_test(a_gap_and_a_slow_link_are_said),
+        cmocka_unit_test(a_virtual_node_has_no_rank_and_no_threads),
+        cmocka_unit_test(embedding_alone_is_named),
+        cmocka_unit_test(long_reasons_wrap_within_120_columns),
+        cmocka_unit_test(idle_virtual_nodes_are_no_ranks),
         cmocka_unit_test(layers_of_a_last_stage_end_with_the_head),
         cmocka_unit_test(bytes_have_the_unit_that_fits),
         cmocka_unit_test(json_has_all_facts),

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "../support/chance.h"
-#include "noodle/plan.h"
+#include "noodle/plan_split.h"
 
 enum { MAX_RANKS = 6, N_INSTANCES = 3000 };
 
