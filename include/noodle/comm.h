@@ -26,6 +26,7 @@ typedef struct ndl_comm_op {
     uint64_t opaque[6];
     bool is_active; /* begun and not yet seen to be complete */
     bool is_receive;
+    bool is_arriving; /* a receive whose message is on its way */
 } ndl_comm_op;
 
 /* What an implementation provides.  Meanings: the functions below. */

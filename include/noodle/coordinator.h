@@ -12,6 +12,7 @@
 #include "noodle/comm.h"
 #include "noodle/request.h"
 #include "noodle/status.h"
+#include "noodle/wire_setup.h"
 
 typedef struct ndl_coordinator ndl_coordinator;
 
@@ -24,6 +25,8 @@ typedef struct ndl_client {
     void (*on_finish)(void *arg, int request, ndl_finish why, double now);
 } ndl_client;
 
+struct ndl_recorder;
+
 typedef struct ndl_coordinator_setup {
     ndl_comm *comm;               /* borrowed                    */
     const ndl_wire_job *job;      /* borrowed                    */
@@ -32,6 +35,7 @@ typedef struct ndl_coordinator_setup {
     int n_requests;
     int n_vocab; /* ids of tokens are below it  */
     ndl_client client;
+    struct ndl_recorder *recorder; /* borrowed; NULL: nothing is recorded */
 } ndl_coordinator_setup;
 
 /** Queue all requests and post the receives.  @return NDL_OK; NDL_EOS. */

@@ -27,6 +27,14 @@ bool ndl_message_tokens_is_valid(const void *msg, size_t len,
 /** REPORT. */
 bool ndl_message_report_is_valid(const void *msg, size_t len);
 
+/** REPORT of kind STEPS: a whole message, layers numbered below n_layers. */
+bool ndl_message_steps_is_valid(const void *msg, size_t len, uint32_t n_layers);
+
+/** Bytes of it; its records, in a message whose header is filled in. */
+size_t ndl_message_steps_bytes(uint32_t n_steps, uint32_t n_layers);
+ndl_wire_step *ndl_message_steps(void *msg);
+ndl_wire_layer *ndl_message_layers(void *msg);
+
 /** ORDER. */
 bool ndl_message_order_is_valid(const void *msg, size_t len);
 

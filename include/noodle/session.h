@@ -13,10 +13,15 @@
 
 #include "noodle/comm.h"
 #include "noodle/coordinator.h"
+#include "noodle/load.h"
+#include "noodle/metrics.h"
 #include "noodle/model.h"
 #include "noodle/plan.h"
+#include "noodle/profile.h"
 #include "noodle/progress.h"
 #include "noodle/store.h"
+#include "noodle/strategy.h"
+#include "noodle/wire_setup.h"
 
 /* A wish to end early, set by the client or a signal handler's owner. */
 typedef struct ndl_stop {
@@ -24,12 +29,30 @@ typedef struct ndl_stop {
     ndl_status status;
 } ndl_stop;
 
+/* Where the plan comes from. */
+typedef enum ndl_plan_by {
+    NDL_PLAN_BY_SHAPE,   /* equal parameters, nothing is measured */
+    NDL_PLAN_BY_MEASURE, /* a probe, then a strategy */
+    NDL_PLAN_BY_FILE     /* a plan, or a profile and then a strategy */
+} ndl_plan_by;
+
 typedef struct ndl_session_setup {
     ndl_comm *comm;
     ndl_store *store; /* the open weights file, borrowed */
     const ndl_model *model;
     ndl_dtype dtype;
-    const char *split;           /* NULL: by parameters                       */
+    const char *split; /* the user's; NULL: as plan_by says */
+    ndl_plan_by plan_by;
+    const char *plan_file;    /* NDL_PLAN_BY_FILE */
+    const char *save_profile; /* what was measured goes here, or NULL */
+    ndl_strategy_setup strategy;
+    ndl_workload workload;
+    const double *speeds; /* (size) of emulated ranks; NULL: all as they are */
+    ndl_load load;
+    const char *stage_in;           /* folder on each node, or NULL */
+    const char *metrics;            /* file to write, or NULL */
+    const ndl_metrics_fact *config; /* (n_config) for metrics: options */
+    int n_config;
     int n_threads;               /* of a stage; 0: from the affinity          */
     int context;                 /* positions of a slot, >= every request     */
     int n_slots;                 /* sequences at the same time                */
@@ -39,6 +62,7 @@ typedef struct ndl_session_setup {
     int n_requests;
     ndl_client client;
     void (*on_plan)(void *arg, const ndl_plan *plan); /* before loading */
+    void (*on_probe)(void *arg); /* before measuring, or NULL        */
     void (*on_ready)(void *arg); /* all have loaded                  */
     ndl_progress_fn on_load;     /* while rank 0 loads a stage, or NULL */
     void *arg;
@@ -50,6 +74,8 @@ typedef struct ndl_session_setup {
 typedef struct ndl_session_result {
     ndl_plan plan;           /* n_stages 0: there was none              */
     ndl_wire_totals *totals; /* (plan.n_stages)                         */
+    double start_sec;        /* the caller's: clock_sec when it began       */
+    double probe_sec;        /* measuring took; 0: nothing was measured */
     double ready_sec;        /* clock_sec when all stages were ready    */
     double end_sec;
     double rank0_cpu_sec; /* processor time of rank 0 between these  */

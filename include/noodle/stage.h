@@ -15,6 +15,7 @@
 #include "noodle/model.h"
 #include "noodle/progress.h"
 #include "noodle/status.h"
+#include "noodle/wire_setup.h"
 
 typedef struct ndl_stage ndl_stage;
 

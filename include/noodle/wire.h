@@ -4,10 +4,12 @@
  * Pure data: no MPI call, no pointer, no machine-dependent width.  A change
  * here is a protocol change: bump NDL_WIRE_VERSION, which HELLO compares.
  *
- *   setup, collective:  HELLO (gather to 0), JOB and PLAN (broadcast from 0)
+ *   before: wire_setup.h
  *   0 --BATCH--> stage 1 --BATCH--> ... --BATCH--> stage S --TOKENS--> 0
- *   stage --REPORT--> 0   a sign of life, a fault, or the totals at the end
+ *   stage --REPORT--> 0   a sign of life, a fault, where the time of its steps
+ *                         went, or the totals at the end
  *   0 --ORDER--> stage    give up at once
+ *   any --PROBE--> any    measuring a link, before the plan
  *
  * One batch is one message: header, table of sequences, rows.  Rows are token
  * ids (int32) on the way to stage 1 and activations (D floats) after it.
@@ -18,7 +20,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define NDL_WIRE_VERSION 1u
+#define NDL_WIRE_VERSION 2u
 #define NDL_WIRE_MAGIC   0x4e444c42u /* "NDLB" */
 
 typedef enum ndl_tag {
@@ -27,6 +29,7 @@ typedef enum ndl_tag {
     NDL_TAG_TOKENS,                /* last -> 0: ndl_wire_batch, tokens     */
     NDL_TAG_REPORT,                /* stage -> 0: ndl_wire_report           */
     NDL_TAG_ORDER,                 /* 0 -> stage: ndl_wire_order            */
+    NDL_TAG_PROBE,                 /* any -> any: bytes that mean nothing   */
     NDL_TAG_LAST
 } ndl_tag;
 
@@ -80,7 +83,8 @@ typedef struct ndl_wire_token {
 typedef enum ndl_report_kind {
     NDL_REPORT_ALIVE = 1,
     NDL_REPORT_FAULT = 2, /* status and text say why */
-    NDL_REPORT_DONE = 3   /* answer to STOP          */
+    NDL_REPORT_DONE = 3,  /* answer to STOP          */
+    NDL_REPORT_STEPS = 4  /* ndl_wire_steps          */
 } ndl_report_kind;
 
 enum { NDL_WIRE_TEXT = 1024 };
@@ -117,63 +121,51 @@ typedef enum ndl_order_kind {
     NDL_ORDER_LEAVE = 3  /* all is done: leave with `status`     */
 } ndl_order_kind;
 
-enum { NDL_WIRE_HOST = 64, NDL_WIRE_CPUS = 1024 };
+/* Where the time of one step of a stage went: from the end of its last step to
+ * the end of this one. */
+typedef struct ndl_wire_step {
+    uint64_t batch_id;
+    double end_sec;    /* since the stage was let go, on its own clock     */
+    float receive_sec; /* a batch was on its way                           */
+    float busy_sec;    /* computing                                        */
+    float send_sec;    /* done, but the next stage's buffers are full      */
+    float bubble_sec;  /* nothing to do though requests run; idle before   */
+                       /* the first and after the last                     */
+    float other_sec;   /* what the timers above do not cover               */
+    uint32_t reserved;
+} ndl_wire_step;
 
-/* What a rank says of itself before the plan. */
-typedef struct ndl_wire_hello {
-    uint32_t magic, version;
-    uint32_t cpu_flags;
-    int32_t node;          /* number of its shared-memory node     */
-    int32_t n_cpus;        /* online on its node                    */
-    int32_t reserved;      /* zero                                  */
-    uint64_t memory_bytes; /* free on its node, before it is shared */
-    uint64_t cpus[NDL_WIRE_CPUS / 64]; /* its affinity, by OS index */
-    char host[NDL_WIRE_HOST];
-} ndl_wire_hello;
+/* A layer over the steps of one STEPS message. */
+typedef struct ndl_wire_layer {
+    uint32_t layer; /* 0 embedding, 1 .. L, L + 1 head */
+    uint32_t steps;
+    uint64_t rows;
+    double sum_sec;
+    float min_sec, max_sec;
+} ndl_wire_layer;
 
-enum { NDL_WIRE_PATH = 4096 };
-
-typedef enum ndl_job_kind {
-    NDL_JOB_LEAVE = 1, /* nothing for the other ranks: go home with `status` */
-    NDL_JOB_PIPELINE = 2 /* become a pipeline */
-} ndl_job_kind;
-
-/* What rank 0 tells all before the plan. */
-typedef struct ndl_wire_job {
+/* A report of kind STEPS: this, n_steps of ndl_wire_step, n_layers of
+ * ndl_wire_layer.  Begins as ndl_wire_report does. */
+typedef struct ndl_wire_steps {
     uint32_t magic;
-    uint32_t kind; /* ndl_job_kind */
-    int32_t status;
-    uint32_t n_stages;
-    uint32_t n_slots;     /* sequences with KV at the same time              */
-    uint32_t context;     /* positions of a slot                             */
-    uint32_t max_rows;    /* rows of a batch, at most                        */
-    uint32_t kv_dtype;    /* ndl_dtype                                       */
-    uint32_t cpu_flags;   /* kernels that all stages use                     */
-    uint32_t log_level;   /* ndl_log_level                                   */
-    uint32_t sleep_only;  /* 1: threads exceed cores, nobody spins           */
-    uint32_t logits_rows; /* rows of that .npy                             */
-    uint32_t reserved[4];
-    char weights[NDL_WIRE_PATH]; /* zero-terminated */
-    char logits[NDL_WIRE_PATH];  /* .npy that the last stage writes, or "" */
-} ndl_wire_job;
+    uint32_t kind;    /* NDL_REPORT_STEPS */
+    uint32_t n_steps; /* <= NDL_WIRE_STEPS */
+    uint32_t stage;
+    uint32_t n_layers;
+    uint32_t lost; /* steps that found no room since the last message */
+    uint64_t reserved;
+} ndl_wire_steps;
 
-/* Stage s of the plan; the plan is n_stages of these, in order. */
-typedef struct ndl_wire_place {
-    int32_t rank;
-    int32_t first_layer, n_layers;
-    int32_t embed, head; /* 0 or 1 */
-    int32_t n_threads;
-    int32_t reserved[2];
-} ndl_wire_place;
+enum { NDL_WIRE_STEPS = 512 }; /* records in one message, at most */
 
 static_assert(sizeof(ndl_wire_batch) == 64, "wire layout is frozen");
 static_assert(sizeof(ndl_wire_seq) == 64, "wire layout is frozen");
 static_assert(sizeof(ndl_wire_token) == 16, "wire layout is frozen");
 static_assert(sizeof(ndl_wire_totals) == 64, "wire layout is frozen");
 static_assert(sizeof(ndl_wire_report) == 16 + 64 + NDL_WIRE_TEXT, "frozen");
+static_assert(sizeof(ndl_wire_step) == 40, "wire layout is frozen");
+static_assert(sizeof(ndl_wire_layer) == 32, "wire layout is frozen");
+static_assert(sizeof(ndl_wire_steps) == 32, "wire layout is frozen");
 static_assert(sizeof(ndl_wire_order) == 16, "wire layout is frozen");
-static_assert(sizeof(ndl_wire_hello) == 32 + 128 + 64, "frozen");
-static_assert(sizeof(ndl_wire_job) == 8 * 8 + 2 * NDL_WIRE_PATH, "frozen");
-static_assert(sizeof(ndl_wire_place) == 32, "frozen");
 
 #endif /* NOODLE_WIRE_H */

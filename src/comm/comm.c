@@ -45,6 +45,7 @@ ndl_status ndl_comm_recv_begin(ndl_comm *c, ndl_comm_op *op, int from,
     NDL_TRY(c->ops->recv_begin(c, op, from, tag, buf, cap));
     op->is_active = true;
     op->is_receive = true;
+    op->is_arriving = false;
     return NDL_OK;
 }
 

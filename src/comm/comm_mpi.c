@@ -170,6 +170,7 @@ static ndl_status serve(ndl_comm_mpi *m, ndl_comm_lane *lane)
         if (!flag) return NDL_OK;
         unqueue(lane, NULL, op);
         const ndl_status st = start_receive(m, &mine, &message, len);
+        op->is_arriving = mine.state == OP_STARTED;
         op_save(op, mine);
         NDL_TRY(st);
     }

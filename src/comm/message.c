@@ -127,6 +127,64 @@ bool ndl_message_report_is_valid(const void *msg, size_t len)
            memchr(r.text, '\0', sizeof r.text) != NULL;
 }
 
+static bool is_duration(double sec)
+{
+    return sec >= 0.0 && sec < 1e9; /* false for NaN */
+}
+
+static bool step_is_valid(const ndl_wire_step *s)
+{
+    return s->batch_id > 0 && is_duration(s->end_sec) &&
+           is_duration(s->receive_sec) && is_duration(s->busy_sec) &&
+           is_duration(s->send_sec) && is_duration(s->bubble_sec) &&
+           is_duration(s->other_sec);
+}
+
+static bool layer_is_valid(const ndl_wire_layer *l, uint32_t n_layers)
+{
+    return l->layer < n_layers && is_duration(l->sum_sec) &&
+           is_duration(l->min_sec) && is_duration(l->max_sec);
+}
+
+size_t ndl_message_steps_bytes(uint32_t n_steps, uint32_t n_layers)
+{
+    return sizeof(ndl_wire_steps) + n_steps * sizeof(ndl_wire_step) +
+           n_layers * sizeof(ndl_wire_layer);
+}
+
+ndl_wire_step *ndl_message_steps(void *msg)
+{
+    return (ndl_wire_step *)((unsigned char *)msg + sizeof(ndl_wire_steps));
+}
+
+ndl_wire_layer *ndl_message_layers(void *msg)
+{
+    const ndl_wire_steps *h = msg;
+    return (ndl_wire_layer *)(void *)(ndl_message_steps(msg) + h->n_steps);
+}
+
+bool ndl_message_steps_is_valid(const void *msg, size_t len, uint32_t n_layers)
+{
+    ndl_wire_steps h;
+    if (len < sizeof h) return false;
+    memcpy(&h, msg, sizeof h);
+    if (h.magic != NDL_WIRE_MAGIC || h.kind != NDL_REPORT_STEPS) return false;
+    if (h.n_steps > NDL_WIRE_STEPS || h.n_layers > n_layers) return false;
+    if (len != ndl_message_steps_bytes(h.n_steps, h.n_layers)) return false;
+    const unsigned char *at = (const unsigned char *)msg + sizeof h;
+    for (uint32_t i = 0; i < h.n_steps; i++, at += sizeof(ndl_wire_step)) {
+        ndl_wire_step s;
+        memcpy(&s, at, sizeof s);
+        if (!step_is_valid(&s)) return false;
+    }
+    for (uint32_t i = 0; i < h.n_layers; i++, at += sizeof(ndl_wire_layer)) {
+        ndl_wire_layer l;
+        memcpy(&l, at, sizeof l);
+        if (!layer_is_valid(&l, n_layers)) return false;
+    }
+    return true;
+}
+
 bool ndl_message_order_is_valid(const void *msg, size_t len)
 {
     ndl_wire_order o;

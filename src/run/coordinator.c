@@ -15,6 +15,7 @@
 #include "noodle/log.h"
 #include "noodle/message.h"
 #include "noodle/scheduler.h"
+#include "recorder.h"
 
 #define SILENT_SEC      30.0  /* a stage without a sign of life is dead */
 #define ALIVE_EVERY_SEC 5.0   /* our own signs of life                  */
@@ -37,7 +38,7 @@ typedef struct outbox {
 /* What rank 0 knows of a stage. */
 typedef struct watch {
     ndl_comm_op op;
-    ndl_wire_report report;
+    ndl_wire_report *report; /* or ndl_wire_steps; report_cap bytes */
     ndl_wire_totals totals;
     double last_sign;
     bool is_done;
@@ -49,6 +50,7 @@ struct ndl_coordinator {
     const ndl_wire_place *places;
     const ndl_request *requests;
     ndl_client client;
+    ndl_recorder *recorder; /* or NULL */
     ndl_scheduler *scheduler;
     int n_requests, n_vocab, n_stages, window;
 
@@ -57,7 +59,9 @@ struct ndl_coordinator {
     ndl_comm_op tokens_op;
     unsigned char *tokens;
     size_t tokens_cap;
-    watch *watches;         /* (n_stages)  */
+    watch *watches; /* (n_stages)  */
+    size_t report_cap;
+    int n_layers;           /* of the model, with embedding and head */
     ndl_comm_op *order_ops; /* (ranks)     */
     /* Being told to all, one a kind: it must not change on its way. */
     ndl_wire_order orders[NDL_ORDER_LEAVE + 1];
@@ -92,7 +96,7 @@ static void post_report(ndl_coordinator *c, int stage)
     watch *w = &c->watches[stage];
     const ndl_status st =
         ndl_comm_recv_begin(c->comm, &w->op, c->places[stage].rank,
-                            NDL_TAG_REPORT, &w->report, sizeof w->report);
+                            NDL_TAG_REPORT, w->report, c->report_cap);
     if (st != NDL_OK) abort_run(c, st);
 }
 
@@ -134,13 +138,14 @@ static void abort_run(ndl_coordinator *c, ndl_status st)
 static void hear_fault(ndl_coordinator *c, int stage)
 {
     const watch *w = &c->watches[stage];
-    const ndl_status st = w->report.status < 0 ? w->report.status : NDL_EPROTO;
+    const ndl_status st =
+        w->report->status < 0 ? w->report->status : NDL_EPROTO;
     if (c->phase >= ABORTING) return; /* the first fault is the cause */
     /* In one process with the stage its message is stored already. */
     if (c->places[stage].rank != 0) {
         ndl_status_clear();
         (void)NDL_FAIL(st, "rank %d: %.900s", c->places[stage].rank,
-                       w->report.text);
+                       w->report->text);
     }
     abort_run(c, st);
 }
@@ -152,19 +157,35 @@ static bool has_worked(const ndl_wire_totals *now, const ndl_wire_totals *then)
            now->busy_sec > then->busy_sec;
 }
 
+/* Where the time of stage i went. */
+static bool hear_steps(ndl_coordinator *c, int i, size_t len)
+{
+    watch *w = &c->watches[i];
+    if (!c->recorder ||
+        !ndl_message_steps_is_valid(w->report, len, (uint32_t)c->n_layers))
+        return false;
+    w->last_sign = c->last_progress = ndl_comm_now(c->comm);
+    ndl_recorder_steps(c->recorder, w->report, w->last_sign);
+    return true;
+}
+
 /* What stage i says; false if it makes no sense. */
 static bool hear_report(ndl_coordinator *c, int i, size_t len)
 {
     watch *w = &c->watches[i];
-    if (!ndl_message_report_is_valid(&w->report, len) ||
-        w->report.stage != (uint32_t)i)
+    /* Both kinds of reports begin alike. */
+    if (len < sizeof(ndl_wire_steps)) return false;
+    if (w->report->kind == NDL_REPORT_STEPS)
+        return w->report->stage == (uint32_t)i && hear_steps(c, i, len);
+    if (!ndl_message_report_is_valid(w->report, len) ||
+        w->report->stage != (uint32_t)i)
         return false;
     w->last_sign = ndl_comm_now(c->comm);
-    w->is_done = w->report.kind == NDL_REPORT_DONE;
-    if (w->is_done || has_worked(&w->report.totals, &w->totals))
+    w->is_done = w->report->kind == NDL_REPORT_DONE;
+    if (w->is_done || has_worked(&w->report->totals, &w->totals))
         c->last_progress = w->last_sign;
-    w->totals = w->report.totals;
-    if (w->report.kind == NDL_REPORT_FAULT) hear_fault(c, i);
+    w->totals = w->report->totals;
+    if (w->report->kind == NDL_REPORT_FAULT) hear_fault(c, i);
     return true;
 }
 
@@ -188,7 +209,9 @@ static bool hear_reports(ndl_coordinator *c)
 
 static void finish_request(ndl_coordinator *c, int request, ndl_finish why)
 {
-    c->client.on_finish(c->client.arg, request, why, ndl_comm_now(c->comm));
+    const double now = ndl_comm_now(c->comm);
+    if (c->recorder) ndl_recorder_finish(c->recorder, request, why, now);
+    c->client.on_finish(c->client.arg, request, why, now);
 }
 
 static void hear_token(ndl_coordinator *c, const ndl_wire_token *t)
@@ -197,8 +220,10 @@ static void hear_token(ndl_coordinator *c, const ndl_wire_token *t)
     const ndl_finish why = ndl_scheduler_token(c->scheduler, r, t->id);
     if (why == NDL_FINISH_STOPPED) return;
     const bool is_text = why != NDL_FINISH_EOS;
-    const bool more = !is_text || c->client.on_token(c->client.arg, r, t->id,
-                                                     ndl_comm_now(c->comm));
+    const double now = ndl_comm_now(c->comm);
+    if (is_text && c->recorder) ndl_recorder_token(c->recorder, r, now);
+    const bool more =
+        !is_text || c->client.on_token(c->client.arg, r, t->id, now);
     if (why != NDL_FINISH_NONE) {
         finish_request(c, r, why);
     } else if (!more) {
@@ -311,6 +336,9 @@ static bool send_batches(ndl_coordinator *c)
         outbox *o = free_outbox(c);
         if (!o || !ndl_scheduler_next(c->scheduler, &b)) break;
         send_batch(c, o, write_batch(c, &b, o->bytes));
+        if (c->recorder)
+            ndl_recorder_batch(c->recorder, &b,
+                               ndl_scheduler_in_flight(c->scheduler));
         moved = true;
     }
     return moved;
@@ -454,9 +482,17 @@ static ndl_status make_buffers(ndl_coordinator *c)
     if (!c->tokens || !c->watches || !c->order_ops || !c->out)
         return NDL_FAIL(NDL_EOS, "coordinator: out of memory");
     const size_t n_out = (size_t)c->window + 1;
-    NDL_TRY(ndl_arena_create(&c->arena, "batches", n_out * (cap + 64)));
+    const size_t steps =
+        ndl_message_steps_bytes(NDL_WIRE_STEPS, (uint32_t)c->n_layers);
+    c->report_cap = sizeof(ndl_wire_report);
+    if (c->recorder && steps > c->report_cap) c->report_cap = steps;
+    NDL_TRY(ndl_arena_create(&c->arena, "messages",
+                             n_out * (cap + 64) +
+                                 (size_t)c->n_stages * (c->report_cap + 64)));
     for (int i = 0; i <= c->window; i++)
         c->out[i].bytes = ndl_arena_alloc(c->arena, cap);
+    for (int i = 0; i < c->n_stages; i++)
+        c->watches[i].report = ndl_arena_alloc(c->arena, c->report_cap);
     ndl_arena_freeze(c->arena);
     return NDL_OK;
 }
@@ -474,7 +510,10 @@ ndl_status ndl_coordinator_create(ndl_coordinator **out,
     c->n_requests = setup->n_requests;
     c->n_vocab = setup->n_vocab;
     c->client = setup->client;
+    c->recorder = setup->recorder;
     c->n_stages = (int)c->job->n_stages;
+    for (int i = 0; i < c->n_stages; i++) c->n_layers += c->places[i].n_layers;
+    c->n_layers += 2;
     /* One more batch than stages: the next is there when a stage gets free. */
     c->window = c->n_stages + 1;
     NDL_TRY_GOTO(done, st, make_buffers(c));

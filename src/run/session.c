@@ -8,7 +8,11 @@
 #include "noodle/clock.h"
 #include "noodle/hardware.h"
 #include "noodle/log.h"
+#include "noodle/profiling.h"
 #include "noodle/stage.h"
+#include "noodle/survey.h"
+#include "recorder.h"
+#include "session_facts.h"
 #include "session_plan.h"
 
 #define SPIN_SEC                                                               \
@@ -38,24 +42,6 @@ ndl_status ndl_session_cpu_flags(unsigned *flags)
                         name);
     *flags = (unsigned)want;
     return NDL_OK;
-}
-
-static ndl_status say_hello(ndl_comm *comm, ndl_wire_hello *all)
-{
-    ndl_wire_hello mine = { .magic = NDL_WIRE_MAGIC,
-                            .version = NDL_WIRE_VERSION };
-    ndl_hardware h = { 0 };
-    unsigned flags = 0;
-    ndl_status st = ndl_hardware_read(&h);
-    if (st == NDL_OK) st = ndl_session_cpu_flags(&flags);
-    NDL_TRY(ndl_comm_agree(comm, st));
-    mine.cpu_flags = flags;
-    mine.node = comm->node;
-    mine.n_cpus = h.n_cpus;
-    mine.memory_bytes = h.free_bytes;
-    memcpy(mine.cpus, h.cpus, sizeof mine.cpus);
-    memcpy(mine.host, h.host, sizeof mine.host);
-    return ndl_comm_gather(comm, &mine, sizeof mine, all);
 }
 
 ndl_status ndl_session_signal_status(int sig)
@@ -212,82 +198,153 @@ static ndl_status take_places(ndl_comm *comm, ndl_wire_job *job,
     return ndl_comm_bcast(comm, *places, bytes);
 }
 
-static ndl_status make_coordinator(pumps *p, const ndl_session_setup *s,
-                                   const ndl_wire_job *job,
-                                   const ndl_wire_place *places)
+/* What rank 0 holds during a run. */
+typedef struct lead {
+    const ndl_session_setup *setup;
+    ndl_session_result *result;
+    ndl_wire_job job;
+    ndl_fleet fleet;
+    ndl_session_choice choice; /* its plan is handed to the result */
+    ndl_recorder *recorder;
+    pumps pumps;
+} lead;
+
+static ndl_status make_coordinator(lead *l)
 {
-    const ndl_coordinator_setup setup = { .comm = p->comm,
-                                          .job = job,
-                                          .places = places,
+    const ndl_session_setup *s = l->setup;
+    const ndl_coordinator_setup setup = { .comm = s->comm,
+                                          .job = &l->job,
+                                          .places = l->choice.places,
                                           .requests = s->requests,
                                           .n_requests = s->n_requests,
                                           .n_vocab = s->model->vocab,
-                                          .client = s->client };
-    return ndl_coordinator_create(&p->coordinator, &setup);
+                                          .client = s->client,
+                                          .recorder = l->recorder };
+    return ndl_coordinator_create(&l->pumps.coordinator, &setup);
 }
 
-static ndl_status run_pipeline(const ndl_session_setup *setup, pumps *p,
-                               ndl_session_result *result)
+static ndl_status make_recorder(lead *l)
 {
+    const ndl_session_facts facts = {
+        .setup = l->setup,
+        .fleet = &l->fleet,
+        .plan = &l->result->plan,
+        .costs = l->choice.costs,
+        .kernels = l->result->kernels,
+    };
+    return l->setup->metrics ? ndl_session_record(&l->recorder, &facts)
+                             : NDL_OK;
+}
+
+static ndl_status run_pipeline(lead *l)
+{
+    const ndl_session_setup *setup = l->setup;
+    ndl_session_result *result = l->result;
     if (setup->on_ready) setup->on_ready(setup->arg);
     const double cpu = ndl_clock_cpu_sec();
     result->ready_sec = ndl_clock_sec();
-    const ndl_status st = lead_loop(setup, p);
+    if (l->recorder) ndl_recorder_begin(l->recorder, ndl_comm_now(setup->comm));
+    const ndl_status st = lead_loop(setup, &l->pumps);
     result->end_sec = ndl_clock_sec();
     result->rank0_cpu_sec = ndl_clock_cpu_sec() - cpu;
     for (int i = 0; i < result->plan.n_stages; i++)
-        result->totals[i] = *ndl_coordinator_totals(p->coordinator, i);
+        result->totals[i] = *ndl_coordinator_totals(l->pumps.coordinator, i);
     return st;
 }
 
-/* From the greetings to places: rank 0 decides, all agree. */
-static ndl_status plan_run(const ndl_session_setup *setup, ndl_wire_job *job,
-                           ndl_wire_place **places, ndl_session_result *result)
+/* Rank 0, after the greetings: who hosts what. */
+static ndl_status decide(lead *l, const ndl_profile *profile)
 {
-    ndl_comm *comm = setup->comm;
-    ndl_wire_hello *all = calloc((size_t)comm->size, sizeof *all);
-    ndl_status st =
-        all ? NDL_OK : NDL_FAIL(NDL_EOS, "greetings: out of memory");
-    NDL_TRY_GOTO(done, st, ndl_comm_agree(comm, st));
-    NDL_TRY_GOTO(done, st, say_hello(comm, all));
-    st = ndl_session_plan(setup, all, job, places, &result->plan);
-    if (st == NDL_OK) {
-        result->totals =
-            calloc((size_t)result->plan.n_stages, sizeof *result->totals);
-        if (!result->totals) st = NDL_FAIL(NDL_EOS, "totals: out of memory");
-    }
-    NDL_TRY_GOTO(done, st, ndl_comm_agree(comm, st));
-    if (setup->on_plan) setup->on_plan(setup->arg, &result->plan);
-done:
-    free(all);
+    ndl_session_result *r = l->result;
+    NDL_TRY(
+        ndl_session_choose(l->setup, &l->fleet, profile, &l->job, &l->choice));
+    r->plan = l->choice.plan;
+    l->choice.plan = (ndl_plan){ 0 };
+    r->totals = calloc((size_t)r->plan.n_stages, sizeof *r->totals);
+    return r->totals ? NDL_OK : NDL_FAIL(NDL_EOS, "totals: out of memory");
+}
+
+/* Collective: from the job to places. */
+static ndl_status plan_run(lead *l, const ndl_profile *profile)
+{
+    ndl_comm *comm = l->setup->comm;
+    NDL_TRY(ndl_comm_bcast(comm, &l->job, sizeof l->job));
+    NDL_TRY(ndl_fleet_greet(comm, &l->fleet));
+    NDL_TRY(ndl_comm_agree(comm, decide(l, profile)));
+    if (l->setup->on_plan) l->setup->on_plan(l->setup->arg, &l->result->plan);
+    return NDL_OK;
+}
+
+/* Collective, rank 0: a job of its own, before the pipeline's. */
+static ndl_status probe(const ndl_session_setup *s, ndl_profile *out)
+{
+    char *config = NULL;
+    NDL_TRY(ndl_store_get_text(s->store, "/", "config", &config));
+    const ndl_profiling_setup setup = {
+        .model = s->model,
+        .config = config,
+        .dtype = s->dtype,
+        .kv_dtype = s->dtype == NDL_F32 ? NDL_F32 : NDL_BF16,
+        .load = s->load,
+        .chunk_rows = s->max_rows,
+        .context = s->context,
+        .n_slots = s->n_slots,
+        .n_threads = s->n_threads,
+        .speeds = s->speeds,
+    };
+    if (s->on_probe) s->on_probe(s->arg);
+    ndl_status st = ndl_profiling_lead(s->comm, &setup, out);
+    free(config);
+    if (st != NDL_OK || !s->save_profile) return st;
+    st = ndl_profile_save(out, s->save_profile);
+    if (st != NDL_OK) ndl_profile_fini(out);
     return st;
+}
+
+static ndl_status lead_pipeline(lead *l, const ndl_profile *profile)
+{
+    ndl_comm *comm = l->setup->comm;
+    ndl_kernels kernels;
+    NDL_TRY(plan_run(l, profile));
+    NDL_TRY(take_places(comm, &l->job, &l->choice.places));
+    ndl_kernels_init(&kernels, l->job.cpu_flags);
+    l->result->kernels = kernels.name;
+    NDL_TRY(
+        ndl_comm_agree(comm, make_stage(&l->pumps, &l->job, l->choice.places)));
+    /* A run that never starts leaves no file. */
+    ndl_status st = make_recorder(l);
+    if (st == NDL_OK) st = make_coordinator(l);
+    NDL_TRY(ndl_comm_agree(comm, st));
+    return run_pipeline(l);
 }
 
 ndl_status ndl_session_lead(const ndl_session_setup *setup,
                             ndl_session_result *result)
 {
-    ndl_wire_job job = { .magic = NDL_WIRE_MAGIC, .kind = NDL_JOB_PIPELINE };
-    ndl_wire_place *places = NULL;
-    pumps p = { .comm = setup->comm,
-                .signal = setup->signal,
-                .on_load = setup->on_load,
-                .on_load_arg = setup->arg };
-    ndl_kernels kernels;
+    ndl_profile profile = { 0 };
+    lead l = { .setup = setup,
+               .result = result,
+               .job = { .magic = NDL_WIRE_MAGIC, .kind = NDL_JOB_PIPELINE },
+               .pumps = { .comm = setup->comm,
+                          .signal = setup->signal,
+                          .on_load = setup->on_load,
+                          .on_load_arg = setup->arg } };
     ndl_status st = NDL_OK;
-
-    NDL_TRY_GOTO(done, st, ndl_comm_bcast(setup->comm, &job, sizeof job));
-    NDL_TRY_GOTO(done, st, plan_run(setup, &job, &places, result));
-    NDL_TRY_GOTO(done, st, take_places(setup->comm, &job, &places));
-    ndl_kernels_init(&kernels, job.cpu_flags);
-    result->kernels = kernels.name;
-    st = make_stage(&p, &job, places);
-    if (st == NDL_OK) st = make_coordinator(&p, setup, &job, places);
-    NDL_TRY_GOTO(done, st, ndl_comm_agree(setup->comm, st));
-    st = run_pipeline(setup, &p, result);
-done:
-    ndl_coordinator_destroy(&p.coordinator);
-    ndl_stage_destroy(&p.stage);
-    free(places);
+    if (setup->plan_by == NDL_PLAN_BY_MEASURE) {
+        st = probe(setup, &profile);
+        result->probe_sec = profile.took_sec;
+        if (st != NDL_OK) {
+            (void)ndl_session_dismiss(setup->comm, st);
+            return st;
+        }
+    }
+    st = lead_pipeline(&l, profile.ranks ? &profile : NULL);
+    ndl_coordinator_destroy(&l.pumps.coordinator);
+    ndl_recorder_close(&l.recorder);
+    ndl_stage_destroy(&l.pumps.stage);
+    ndl_session_choice_fini(&l.choice);
+    ndl_fleet_fini(&l.fleet);
+    ndl_profile_fini(&profile);
     return st;
 }
 
@@ -302,30 +359,43 @@ static ndl_status follow_run(pumps *p, ndl_wire_job *job,
                              ndl_wire_place **places,
                              const volatile sig_atomic_t *signal)
 {
-    NDL_TRY(ndl_comm_agree(p->comm, NDL_OK)); /* room for greetings */
-    NDL_TRY(say_hello(p->comm, NULL));
+    NDL_TRY(ndl_fleet_greet(p->comm, NULL));
     NDL_TRY(ndl_comm_agree(p->comm, NDL_OK)); /* the plan */
     NDL_TRY(take_places(p->comm, job, places));
     ndl_log_init(p->comm->rank, (ndl_log_level)job->log_level);
-    const ndl_status st = make_stage(p, job, *places);
-    NDL_TRY(ndl_comm_agree(p->comm, st));
+    NDL_TRY(ndl_comm_agree(p->comm, make_stage(p, job, *places)));
+    NDL_TRY(ndl_comm_agree(p->comm, NDL_OK)); /* rank 0 is ready, too */
     return follow_loop(p, signal);
 }
 
+static ndl_status follow_pipeline(ndl_comm *comm, ndl_wire_job *job,
+                                  const volatile sig_atomic_t *signal)
+{
+    ndl_wire_place *places = NULL;
+    pumps p = { .comm = comm, .signal = signal };
+    const ndl_status st = follow_run(&p, job, &places, signal);
+    ndl_stage_destroy(&p.stage);
+    free(places);
+    return st;
+}
+
+/* A job that fails fails for all; rank 0 then says what is next, or that it is
+ * over. */
 ndl_status ndl_session_follow(ndl_comm *comm,
                               const volatile sig_atomic_t *signal)
 {
     ndl_wire_job job;
-    ndl_wire_place *places = NULL;
-    pumps p = { .comm = comm, .signal = signal };
-    NDL_TRY(ndl_comm_bcast(comm, &job, sizeof job));
-    if (job.magic != NDL_WIRE_MAGIC)
-        return NDL_FAIL(NDL_EPROTO, "rank 0 speaks another protocol");
-    if (job.kind == NDL_JOB_LEAVE) return job.status;
-    const ndl_status st = follow_run(&p, &job, &places, signal);
-    ndl_stage_destroy(&p.stage);
-    free(places);
-    return st;
+    for (;;) {
+        NDL_TRY(ndl_comm_bcast(comm, &job, sizeof job));
+        if (job.magic != NDL_WIRE_MAGIC)
+            return NDL_FAIL(NDL_EPROTO, "rank 0 speaks another protocol");
+        switch (job.kind) {
+        case NDL_JOB_HARDWARE: (void)ndl_survey_follow(comm); break;
+        case NDL_JOB_PROFILE: (void)ndl_profiling_follow(comm); break;
+        case NDL_JOB_PIPELINE: return follow_pipeline(comm, &job, signal);
+        default: return job.status;
+        }
+    }
 }
 
 ndl_status ndl_session_dismiss(ndl_comm *comm, ndl_status status)

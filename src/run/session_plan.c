@@ -1,100 +1,20 @@
 /* session_plan.c - see session_plan.h. */
 #include "session_plan.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels.h"
+#include "noodle/file.h"
 #include "noodle/forward.h"
-#include "noodle/hardware.h"
 #include "noodle/log.h"
 #include "noodle/plan_split.h"
 #include "noodle/weights.h"
 
-/* What the ranks are, and which of them may host a stage: all but rank 0,
- * unless it is alone. */
-typedef struct fleet {
-    int size;
-    ndl_hardware *all; /* (size) */
-    bool *hosts;       /* (size) */
-    int *threads;      /* (size) */
-    bool crowded;      /* more threads than processors somewhere */
-    unsigned cpu_flags;
-} fleet;
-
-static void fleet_free(fleet *f)
-{
-    free(f->all);
-    free(f->hosts);
-    free(f->threads);
-}
-
-static ndl_status fleet_read(fleet *f, const ndl_wire_hello *hello, int size)
-{
-    f->size = size;
-    f->cpu_flags = ~0u;
-    f->all = calloc((size_t)size, sizeof *f->all);
-    f->hosts = calloc((size_t)size, sizeof *f->hosts);
-    f->threads = calloc((size_t)size, sizeof *f->threads);
-    if (!f->all || !f->hosts || !f->threads)
-        return NDL_FAIL(NDL_EOS, "plan: out of memory");
-    for (int r = 0; r < size; r++) {
-        if (hello[r].magic != NDL_WIRE_MAGIC ||
-            hello[r].version != NDL_WIRE_VERSION)
-            return NDL_FAIL(NDL_EPROTO,
-                            "rank %d speaks protocol version %u, not %u: start "
-                            "the same noodle-mpi on all nodes",
-                            r, hello[r].version, NDL_WIRE_VERSION);
-        ndl_hardware *h = &f->all[r];
-        memcpy(h->host, hello[r].host, sizeof h->host - 1);
-        memcpy(h->cpus, hello[r].cpus, sizeof h->cpus);
-        h->node = hello[r].node;
-        h->n_cpus = hello[r].n_cpus;
-        h->free_bytes = hello[r].memory_bytes;
-        f->hosts[r] = r > 0 || size == 1;
-        if (f->hosts[r]) f->cpu_flags &= hello[r].cpu_flags;
-    }
-    return NDL_OK;
-}
-
-/* One line when the launcher has bound a stage to less than the node could
- * give it: Open MPI 4.1 binds np <= 2 to single cores. */
-static void warn_of_binding(const fleet *f)
-{
-    for (int r = 0; r < f->size; r++) {
-        int hosting = 0;
-        const int own = ndl_hardware_n_cpus(&f->all[r]);
-        for (int k = 0; k < f->size; k++)
-            hosting += f->hosts[k] && f->all[k].node == f->all[r].node;
-        if (!f->hosts[r] || own * hosting >= f->all[r].n_cpus) continue;
-        ndl_log_root(NDL_LOG_WARN, "binding",
-                     "rank %d may use %d of the %d processors of %s: mpirun "
-                     "has bound it; use --bind-to none or --map-by slot:PE=N",
-                     r, own, f->all[r].n_cpus, f->all[r].host);
-        return;
-    }
-}
-
-/* Processors are divided among the ranks that got a stage. */
-static void give_threads(fleet *f, int wanted, ndl_plan *plan)
-{
-    memset(f->hosts, 0, (size_t)f->size * sizeof *f->hosts);
-    for (int i = 0; i < plan->n_stages; i++)
-        f->hosts[plan->stages[i].rank] = true;
-    f->crowded = ndl_hardware_threads(f->all, f->size, f->hosts, f->threads);
-    for (int r = 0; r < f->size && wanted > 0; r++) {
-        if (!f->hosts[r]) continue;
-        if (wanted > f->threads[r]) f->crowded = true;
-        f->threads[r] = wanted;
-    }
-    for (int i = 0; i < plan->n_stages; i++)
-        plan->stages[i].n_threads = f->threads[plan->stages[i].rank];
-    if (wanted == 0) warn_of_binding(f);
-}
-
-static ndl_status read_costs(const ndl_session_setup *s, const fleet *f,
+static ndl_status read_costs(const ndl_session_setup *s, const ndl_fleet *f,
                              const ndl_wire_job *job, ndl_plan_costs *out)
 {
-    const ndl_model *m = s->model;
     int most_threads = s->n_threads;
     for (int r = 0; r < f->size && s->n_threads == 0; r++)
         if (ndl_hardware_n_cpus(&f->all[r]) > most_threads)
@@ -106,36 +26,12 @@ static ndl_status read_costs(const ndl_session_setup *s, const fleet *f,
         .context = s->context,
         .kv_dtype = (ndl_dtype)job->kv_dtype,
     };
-    const ndl_forward_memory mem =
-        ndl_forward_memory_of(m, &limits, most_threads);
-    const uint64_t rows = (uint64_t)s->max_rows * (uint64_t)m->width * 4;
-    ndl_plan_costs c = {
-        .n_blocks = m->n_layers,
-        .block_params = ndl_model_block_params(m),
-        .head_params = ndl_model_head_params(m),
-        .embed_params = ndl_model_embed_params(m),
-        .kv_bytes = mem.kv_layer,
-        .buffer_bytes = mem.buffers + 4 * rows,
-        .logits_bytes = mem.logits + rows,
-    };
-    const ndl_part block = { 0, 1, false, false };
-    const ndl_part embed = { 0, 0, true, false };
-    const ndl_part head = { 0, 0, false, true };
-    const ndl_part both = { 0, 0, true, true };
-    uint64_t both_bytes = 0;
-    NDL_TRY(ndl_weights_bytes(s->store, &block, &c.block_bytes));
-    NDL_TRY(ndl_weights_bytes(s->store, &embed, &c.embed_bytes));
-    NDL_TRY(ndl_weights_bytes(s->store, &head, &c.head_bytes));
-    NDL_TRY(ndl_weights_bytes(s->store, &both, &both_bytes));
-    c.shared_bytes = c.embed_bytes + c.head_bytes - both_bytes;
-    c.shared_params = (int64_t)m->n_layers * c.block_params + c.embed_params +
-                      c.head_params - ndl_model_params(m);
-    *out = c;
-    return NDL_OK;
+    return ndl_plan_costs_of(out, s->model, s->dtype, &limits, most_threads);
 }
 
-static ndl_status choose(const ndl_session_setup *s, const fleet *f,
-                         const ndl_plan_costs *costs, ndl_plan *plan)
+/* By shape or as the user says: no times. */
+static ndl_status split(const ndl_session_setup *s, const ndl_fleet *f,
+                        const ndl_plan_costs *costs, ndl_plan *plan)
 {
     ndl_plan_rank *ranks = calloc((size_t)f->size, sizeof *ranks);
     int n = 0;
@@ -143,6 +39,7 @@ static ndl_status choose(const ndl_session_setup *s, const fleet *f,
     for (int r = 0; r < f->size; r++) {
         if (!f->hosts[r]) continue;
         ranks[n].rank = r;
+        ranks[n].n_threads = f->threads[r];
         ranks[n].free_bytes = ndl_hardware_share(f->all, f->size, f->hosts, r);
         memcpy(ranks[n].host, f->all[r].host, sizeof ranks[n].host);
         n++;
@@ -154,21 +51,238 @@ static ndl_status choose(const ndl_session_setup *s, const fleet *f,
     return st;
 }
 
-static ndl_status write_places(const ndl_plan *plan, ndl_wire_place **out)
+/* What is known of the ranks that got a stage. */
+static ndl_status keep_measured(ndl_session_choice *out,
+                                const ndl_cluster *cluster,
+                                const ndl_profile *profile)
 {
-    NDL_ASSERT(plan->n_stages > 0);
-    ndl_wire_place *p = calloc((size_t)plan->n_stages, sizeof *p);
-    if (!p) return NDL_FAIL(NDL_EOS, "plan: out of memory");
-    for (int i = 0; i < plan->n_stages; i++) {
-        const ndl_plan_stage *s = &plan->stages[i];
-        p[i] = (ndl_wire_place){ .rank = s->rank,
-                                 .first_layer = s->first_layer,
-                                 .n_layers = s->n_layers,
-                                 .embed = s->embed,
-                                 .head = s->head,
-                                 .n_threads = s->n_threads };
+    const size_t n = (size_t)out->plan.n_stages;
+    out->costs = calloc(n, sizeof *out->costs);
+    out->loads = calloc(n, sizeof *out->loads);
+    if (!out->costs || !out->loads)
+        return NDL_FAIL(NDL_EOS, "plan: out of memory");
+    for (size_t i = 0; i < n; i++) {
+        const int rank = out->plan.stages[i].rank;
+        out->loads[i] = (ndl_load)profile->ranks[rank].load;
+        for (int k = 0; k < cluster->n; k++)
+            if (cluster->nodes[k].rank == rank)
+                out->costs[i] = cluster->nodes[k].cost;
     }
-    *out = p;
+    return NDL_OK;
+}
+
+/* A split of the user's gets its times, else a strategy plans.  Memory is what
+ * is free now, whatever it was when the profile was made. */
+static ndl_status by_profile(const ndl_session_setup *s, const ndl_fleet *f,
+                             const ndl_profile *profile,
+                             const ndl_plan_costs *costs,
+                             ndl_session_choice *out)
+{
+    ndl_cluster cluster;
+    ndl_status st = NDL_OK;
+    NDL_TRY(ndl_cluster_measured(&cluster, profile));
+    for (int i = 0; i < cluster.n; i++)
+        cluster.nodes[i].memory_bytes = ndl_hardware_share(
+            f->all, f->size, f->hosts, cluster.nodes[i].rank);
+    if (s->split) {
+        NDL_TRY_GOTO(done, st, split(s, f, costs, &out->plan));
+        st = ndl_strategy_judge(&out->plan, costs, &cluster, &s->workload);
+    } else {
+        st = ndl_strategy_plan(&out->plan, &s->strategy, costs, &cluster,
+                               &s->workload, NULL);
+    }
+    if (st != NDL_OK) goto done;
+    st = keep_measured(out, &cluster, profile);
+done:
+    ndl_cluster_fini(&cluster);
+    return st;
+}
+
+/* A saved profile, if it was made for just this. */
+static ndl_status by_profile_file(const ndl_session_setup *s,
+                                  const ndl_fleet *f, const ndl_wire_job *job,
+                                  const ndl_plan_costs *costs,
+                                  ndl_session_choice *out)
+{
+    ndl_profile p;
+    ndl_kernels kernels;
+    json_t *now = NULL;
+    ndl_status st = NDL_OK;
+    NDL_TRY(ndl_profile_load(&p, s->plan_file));
+    ndl_profile_rank *ranks = calloc((size_t)f->size, sizeof *ranks);
+    if (ranks) {
+        ndl_kernels_init(&kernels, f->cpu_flags);
+        ndl_fleet_describe(f, s->speeds, ranks);
+        const ndl_profile_facts facts = {
+            .model = s->model,
+            .dtype = s->dtype,
+            .kv_dtype = (ndl_dtype)job->kv_dtype,
+            .cpu_flags = f->cpu_flags,
+            .kernels = kernels.name,
+            .n_ranks = f->size,
+            .ranks = ranks,
+            .load = ndl_load_name(s->load),
+        };
+        now = ndl_profile_signature(&facts);
+    }
+    if (!now) st = NDL_FAIL(NDL_EOS, "profile: out of memory");
+    if (st == NDL_OK) st = ndl_profile_match(&p, now, s->plan_file);
+    if (st == NDL_OK) st = by_profile(s, f, &p, costs, out);
+    json_decref(now);
+    free(ranks);
+    ndl_profile_fini(&p);
+    return st;
+}
+
+static ndl_status check_stage(const ndl_plan_stage *stage, int i,
+                              const ndl_fleet *f, const char *path)
+{
+    char need[32], have[32];
+    const uint64_t bytes =
+        stage->weight_bytes + stage->kv_bytes + stage->buffer_bytes;
+    const int r = stage->rank;
+    if (r < 0 || r >= f->size || !f->hosts[r])
+        return NDL_FAIL(NDL_ECONFIG,
+                        "%s: stage %d is for rank %d, and of the %d ranks here "
+                        "rank %d to %d may host one: plan for these ranks, or "
+                        "use --split",
+                        path, i + 1, r, f->size, f->size > 1, f->size - 1);
+    const uint64_t free_bytes =
+        ndl_hardware_share(f->all, f->size, f->hosts, r);
+    if (bytes > free_bytes)
+        return NDL_FAIL(NDL_EUNAVAIL,
+                        "%s: stage %d does not fit: it needs %s and rank %d "
+                        "has %s free: plan again, or use less context (-c)",
+                        path, i + 1,
+                        ndl_plan_bytes_text(bytes, need, sizeof need), r,
+                        ndl_plan_bytes_text(free_bytes, have, sizeof have));
+    return NDL_OK;
+}
+
+/* What a stage needs here, whatever the file said. */
+static void renew_stage(ndl_plan_stage *s, const ndl_plan_costs *c,
+                        const ndl_fleet *f)
+{
+    const bool both = s->embed && s->head;
+    s->weight_bytes = (uint64_t)s->n_layers * c->block_bytes +
+                      (s->embed ? c->embed_bytes : 0) +
+                      (s->head ? c->head_bytes : 0) -
+                      (both ? c->shared_bytes : 0);
+    s->params = s->n_layers * c->block_params +
+                (s->embed ? c->embed_params : 0) +
+                (s->head ? c->head_params : 0) - (both ? c->shared_params : 0);
+    s->kv_bytes = (uint64_t)s->n_layers * c->kv_bytes;
+    s->buffer_bytes = c->buffer_bytes + (s->head ? c->logits_bytes : 0);
+    if (s->rank < 0 || s->rank >= f->size) return;
+    s->free_bytes = ndl_hardware_share(f->all, f->size, f->hosts, s->rank);
+    memcpy(s->host, f->all[s->rank].host, sizeof s->host);
+}
+
+static ndl_status by_plan_file(const ndl_session_setup *s, const ndl_fleet *f,
+                               const ndl_plan_costs *costs, ndl_plan *out)
+{
+    ndl_plan p;
+    int n_blocks = 0;
+    NDL_TRY(ndl_plan_load(&p, s->plan_file));
+    ndl_status st = NDL_OK;
+    for (int i = 0; i < p.n_stages; i++) n_blocks += p.stages[i].n_layers;
+    if (n_blocks != costs->n_blocks)
+        st = NDL_FAIL(NDL_ECONFIG,
+                      "%s: is a plan for a model of %d blocks, this one has "
+                      "%d: plan for this model",
+                      s->plan_file, n_blocks, costs->n_blocks);
+    for (int i = 0; i < p.n_stages && st == NDL_OK; i++) {
+        renew_stage(&p.stages[i], costs, f);
+        st = check_stage(&p.stages[i], i, f, s->plan_file);
+    }
+    if (st == NDL_OK)
+        *out = p;
+    else
+        ndl_plan_fini(&p);
+    return st;
+}
+
+/* HDF5 files begin with this. */
+static ndl_status is_hdf5(const char *path, bool *answer)
+{
+    static const unsigned char magic[8] = "\x89HDF\r\n\x1a\n";
+    unsigned char begin[8] = { 0 };
+    FILE *f = fopen(path, "rbe");
+    if (!f) return ndl_file_fail(path, "open", errno);
+    const size_t n = fread(begin, 1, sizeof begin, f);
+    fclose(f);
+    *answer = n == sizeof magic && memcmp(begin, magic, sizeof magic) == 0;
+    return NDL_OK;
+}
+
+static ndl_status by_file(const ndl_session_setup *s, const ndl_fleet *f,
+                          const ndl_wire_job *job, const ndl_plan_costs *costs,
+                          ndl_session_choice *out)
+{
+    bool hdf5 = false;
+    NDL_TRY(is_hdf5(s->plan_file, &hdf5));
+    if (!hdf5 && s->split)
+        return NDL_FAIL(NDL_EUSAGE,
+                        "--split and --plan %s, which is a plan: give one of "
+                        "them, or a profile as --plan",
+                        s->plan_file);
+    return hdf5 ? by_profile_file(s, f, job, costs, out)
+                : by_plan_file(s, f, costs, &out->plan);
+}
+
+static ndl_status choose(const ndl_session_setup *s, const ndl_fleet *f,
+                         const ndl_profile *profile, const ndl_wire_job *job,
+                         ndl_session_choice *out)
+{
+    ndl_plan_costs costs;
+    NDL_TRY(read_costs(s, f, job, &costs));
+    if (profile) return by_profile(s, f, profile, &costs, out);
+    if (s->plan_by == NDL_PLAN_BY_FILE) return by_file(s, f, job, &costs, out);
+    return split(s, f, &costs, &out->plan);
+}
+
+/* Processors are divided among the ranks that got a stage. */
+static void give_threads(const ndl_session_setup *s, ndl_fleet *f,
+                         ndl_plan *plan)
+{
+    ndl_fleet_keep(f, plan);
+    ndl_fleet_give_threads(f, s->n_threads);
+    for (int i = 0; i < plan->n_stages; i++)
+        plan->stages[i].n_threads = f->threads[plan->stages[i].rank];
+    if (s->n_threads == 0) ndl_fleet_warn_of_binding(f);
+}
+
+static void note_emulation(const ndl_session_setup *s, const ndl_fleet *f,
+                           ndl_plan *plan)
+{
+    for (int r = 0; s->speeds && r < f->size; r++)
+        if (s->speeds[r] < 1.0 && plan->n_notes < NDL_PLAN_NOTES)
+            snprintf(plan->notes[plan->n_notes++], sizeof plan->notes[0],
+                     "rank %d is emulated at %g of its speed", r, s->speeds[r]);
+}
+
+static ndl_status write_places(const ndl_session_setup *s,
+                               ndl_session_choice *c)
+{
+    const ndl_plan *plan = &c->plan;
+    NDL_ASSERT(plan->n_stages > 0);
+    c->places = calloc((size_t)plan->n_stages, sizeof *c->places);
+    if (!c->places) return NDL_FAIL(NDL_EOS, "plan: out of memory");
+    for (int i = 0; i < plan->n_stages; i++) {
+        const ndl_plan_stage *t = &plan->stages[i];
+        c->places[i] = (ndl_wire_place){
+            .rank = t->rank,
+            .first_layer = t->first_layer,
+            .n_layers = t->n_layers,
+            .embed = t->embed,
+            .head = t->head,
+            .n_threads = t->n_threads,
+            .speed = s->speeds ? (float)s->speeds[t->rank] : 1.0f,
+            .load =
+                s->load == NDL_LOAD_AUTO && c->loads ? c->loads[i] : s->load,
+            .free_bytes = t->free_bytes,
+        };
+    }
     return NDL_OK;
 }
 
@@ -191,6 +305,7 @@ static ndl_status write_job(const ndl_session_setup *s, ndl_wire_job *job)
     job->context = (uint32_t)s->context;
     job->max_rows = (uint32_t)s->max_rows;
     job->kv_dtype = s->dtype == NDL_F32 ? NDL_F32 : NDL_BF16;
+    job->want_steps = s->metrics != NULL;
     job->log_level = NDL_LOG_ERROR;
     while (job->log_level < NDL_LOG_TRACE &&
            ndl_log_is_on((ndl_log_level)(job->log_level + 1)))
@@ -199,30 +314,37 @@ static ndl_status write_job(const ndl_session_setup *s, ndl_wire_job *job)
         if (s->requests[i].want_logits)
             job->logits_rows += (uint32_t)s->requests[i].n_prompt;
     NDL_TRY(copy_path(job->weights, ndl_store_path(s->store)));
+    NDL_TRY(copy_path(job->stage_in, s->stage_in));
     return copy_path(job->logits, s->logits);
 }
 
-ndl_status ndl_session_plan(const ndl_session_setup *s,
-                            const ndl_wire_hello *all, ndl_wire_job *job,
-                            ndl_wire_place **places, ndl_plan *plan)
+ndl_status ndl_session_choose(const ndl_session_setup *s, ndl_fleet *fleet,
+                              const ndl_profile *profile, ndl_wire_job *job,
+                              ndl_session_choice *out)
 {
-    fleet f = { 0 };
-    ndl_plan_costs costs;
-    ndl_plan chosen = { 0 };
+    ndl_session_choice c = { 0 };
     ndl_status st = NDL_OK;
-    NDL_TRY_GOTO(done, st, fleet_read(&f, all, s->comm->size));
+    ndl_fleet_give_threads(fleet, s->n_threads);
     NDL_TRY_GOTO(done, st, write_job(s, job));
-    NDL_TRY_GOTO(done, st, read_costs(s, &f, job, &costs));
-    NDL_TRY_GOTO(done, st, choose(s, &f, &costs, &chosen));
-    give_threads(&f, s->n_threads, &chosen);
-    NDL_TRY_GOTO(done, st, write_places(&chosen, places));
-    job->n_stages = (uint32_t)chosen.n_stages;
-    job->cpu_flags = f.cpu_flags;
-    job->sleep_only = f.crowded;
-    *plan = chosen;
-    chosen = (ndl_plan){ 0 };
+    NDL_TRY_GOTO(done, st, choose(s, fleet, profile, job, &c));
+    give_threads(s, fleet, &c.plan);
+    note_emulation(s, fleet, &c.plan);
+    NDL_TRY_GOTO(done, st, write_places(s, &c));
+    job->n_stages = (uint32_t)c.plan.n_stages;
+    job->cpu_flags = fleet->cpu_flags;
+    job->sleep_only = fleet->crowded;
+    *out = c;
+    c = (ndl_session_choice){ 0 };
 done:
-    ndl_plan_fini(&chosen);
-    fleet_free(&f);
+    ndl_session_choice_fini(&c);
     return st;
+}
+
+void ndl_session_choice_fini(ndl_session_choice *c)
+{
+    ndl_plan_fini(&c->plan);
+    free(c->places);
+    free(c->costs);
+    free(c->loads);
+    *c = (ndl_session_choice){ 0 };
 }

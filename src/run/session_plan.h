@@ -5,18 +5,28 @@
 #ifndef NDL_SESSION_PLAN_H
 #define NDL_SESSION_PLAN_H
 
+#include "fleet.h"
 #include "noodle/session.h"
+
+/* What rank 0 has decided. */
+typedef struct ndl_session_choice {
+    ndl_plan plan;
+    ndl_wire_place *places; /* (plan.n_stages) */
+    ndl_cost *costs;        /* (plan.n_stages); NULL: nothing was measured */
+    ndl_load *loads;        /* (plan.n_stages) what auto means; likewise */
+} ndl_session_choice;
 
 /**
  * Rank 0: choose kernels, threads and stages.
- * @param[in]  all     (size) greetings, by rank
- * @param[out] job     what all ranks will be told; magic and kind stay
- * @param[out] places  (job->n_stages), the caller frees it
- * @param[out] plan    the caller frees it with ndl_plan_fini
- * @return NDL_OK; NDL_EPROTO (other version), NDL_EUSAGE, NDL_EUNAVAIL.
+ * @param[in]  profile  what was measured just now, or NULL
+ * @param[out] job      what all ranks will be told; magic and kind stay
+ * @param[out] out      the caller frees it with ndl_session_choice_fini
+ * @return NDL_OK; NDL_EUSAGE, NDL_EUNAVAIL, NDL_ECONFIG (a stale profile or a
+ *         plan for other ranks), and what reading the file returns.
  */
-ndl_status ndl_session_plan(const ndl_session_setup *setup,
-                            const ndl_wire_hello *all, ndl_wire_job *job,
-                            ndl_wire_place **places, ndl_plan *plan);
+ndl_status ndl_session_choose(const ndl_session_setup *setup, ndl_fleet *fleet,
+                              const ndl_profile *profile, ndl_wire_job *job,
+                              ndl_session_choice *out);
+void ndl_session_choice_fini(ndl_session_choice *c);
 
 #endif /* NDL_SESSION_PLAN_H */

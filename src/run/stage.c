@@ -17,6 +17,7 @@
 #include "noodle/message.h"
 #include "noodle/pool.h"
 #include "noodle/weights.h"
+#include "stage_clock.h"
 #include "stage_head.h"
 
 enum { DEPTH = 2 }; /* buffers each way */
@@ -24,6 +25,9 @@ enum { DEPTH = 2 }; /* buffers each way */
 static const double ALIVE_EVERY_SEC = 2.0;
 /* Without a word from rank 0, which gives one every 5 s. */
 static const double ORPHAN_SEC = 60.0;
+/* Records of steps go to rank 0 at least so often, and before they fill half
+ * of the room for them. */
+static const double STEPS_EVERY_SEC = 1.0;
 
 typedef enum phase {
     RUNNING,
@@ -44,6 +48,7 @@ struct ndl_stage {
     const ndl_wire_job *job;
     int index, prev, next; /* ranks; next of the last stage is 0 */
     bool first, last;
+    bool is_made; /* messages may come and go */
     uint32_t row_bytes_in;
 
     ndl_weights *weights;
@@ -64,14 +69,15 @@ struct ndl_stage {
     ndl_comm_op order_op, report_op;
     ndl_wire_order order;
     ndl_wire_report report;
+    unsigned char *steps; /* the STEPS message, if they are wanted */
     bool report_busy, done_due, fault_due;
 
     phase phase;
     ndl_status status;
     ndl_wire_totals totals;
-    double last_end, blocked_since, last_alive; /* seconds; 0: not */
-    double last_word;  /* from rank 0, or when it could be heard again */
-    double work_begin; /* -1: not at work */
+    ndl_stage_clock clock;
+    double last_alive, last_steps; /* seconds */
+    double last_word; /* from rank 0, or when it could be heard again */
 };
 
 static ndl_part part_of(const ndl_wire_place *p)
@@ -119,14 +125,13 @@ static void report(ndl_stage *s, ndl_report_kind kind)
     struct rusage used;
     getrusage(RUSAGE_SELF, &used);
     s->totals.peak_rss_bytes = (uint64_t)used.ru_maxrss * 1024;
+    ndl_stage_clock_totals(&s->clock, ndl_comm_now(s->comm), &s->totals);
     memset(&s->report, 0, sizeof s->report);
     s->report.magic = NDL_WIRE_MAGIC;
     s->report.kind = kind;
     s->report.status = s->status;
     s->report.stage = (uint32_t)s->index;
     s->report.totals = s->totals;
-    if (s->work_begin >= 0.0)
-        s->report.totals.busy_sec += ndl_comm_now(s->comm) - s->work_begin;
     if (kind == NDL_REPORT_FAULT)
         strncpy(s->report.text, ndl_status_message(), NDL_WIRE_TEXT - 1);
     s->last_alive = ndl_comm_now(s->comm);
@@ -142,14 +147,34 @@ static bool all_sent(const ndl_stage *s)
     return true;
 }
 
-/* One report at a time; a fault before the totals, both before a mere sign of
- * life. */
+/* Layers can be read between batches only. */
+static bool steps_are_due(const ndl_stage *s)
+{
+    const ndl_stage_clock *c = &s->clock;
+    if (!c->keeps || c->n == 0 || c->state == NDL_STAGE_BUSY) return false;
+    return s->done_due || c->n >= NDL_WIRE_STEPS / 2 ||
+           ndl_comm_now(s->comm) - s->last_steps > STEPS_EVERY_SEC;
+}
+
+static void report_steps(ndl_stage *s)
+{
+    const size_t len = ndl_stage_clock_write(&s->clock, s->index, s->steps);
+    s->last_steps = s->last_alive = ndl_comm_now(s->comm);
+    s->report_busy =
+        ndl_comm_send_begin(s->comm, &s->report_op, 0, NDL_TAG_REPORT, s->steps,
+                            len) == NDL_OK;
+}
+
+/* One report at a time; a fault first, the steps before the totals, all before
+ * a mere sign of life. */
 static void send_reports(ndl_stage *s)
 {
     if (s->report_busy) return;
     if (s->fault_due) {
         s->fault_due = false;
         report(s, NDL_REPORT_FAULT);
+    } else if (steps_are_due(s)) {
+        report_steps(s);
     } else if (s->done_due && all_sent(s)) {
         s->done_due = false;
         report(s, NDL_REPORT_DONE);
@@ -174,7 +199,8 @@ static bool poll(ndl_stage *s)
 {
     bool moved = false;
     size_t len = 0;
-    if (s->phase == LEFT) return false;
+    /* The pool also works while the weights are loaded. */
+    if (s->phase == LEFT || !s->is_made) return false;
     for (int i = 0; i < DEPTH; i++) {
         if (s->out[i].is_full && tested(s, &s->out[i].op, NULL)) {
             s->out[i].is_full = false;
@@ -290,20 +316,6 @@ static void stop(ndl_stage *s, ndl_wire_batch *b, box *out)
     }
 }
 
-/* Bookkeeping of where the time goes: waiting for rows, waiting for room to
- * send, working. */
-static void account(ndl_stage *s, double begin, double end)
-{
-    const double free_from = s->blocked_since > 0.0 ? s->blocked_since : begin;
-    s->totals.wait_sec += free_from - s->last_end;
-    s->totals.send_sec += begin - free_from;
-    s->totals.busy_sec += end - begin;
-    s->last_end = end;
-    s->last_word = end; /* nobody could be heard meanwhile */
-    s->blocked_since = 0.0;
-    s->work_begin = -1.0;
-}
-
 /* Is it a message that may be computed? */
 static ndl_status check_batch(ndl_stage *s, const box *in, ndl_wire_batch *b)
 {
@@ -329,12 +341,13 @@ static void work(ndl_stage *s, box *in, box *out)
         stop(s, b, out);
         return;
     }
-    s->work_begin = ndl_comm_now(s->comm);
+    ndl_stage_clock_to(&s->clock, NDL_STAGE_BUSY, ndl_comm_now(s->comm));
     if (s->last)
         pass_tokens(s, b, out);
     else
         pass_rows(s, b, out);
-    account(s, s->work_begin, ndl_comm_now(s->comm));
+    s->last_word = ndl_comm_now(s->comm); /* nobody could be heard meanwhile */
+    ndl_stage_clock_step(&s->clock, b->batch_id, s->last_word);
     s->totals.batches++;
     s->totals.rows += b->n_rows;
 }
@@ -351,11 +364,37 @@ static void leave_if_orphaned(ndl_stage *s)
     s->phase = LEFT;
 }
 
+/* What a stage that does nothing waits for. */
+static ndl_stage_state waiting_for(const ndl_stage *s)
+{
+    const box *in = &s->in[s->in_at];
+    if (s->totals.batches == 0) return NDL_STAGE_IDLE;
+    if (in->is_full) return NDL_STAGE_SEND;
+    return in->op.is_active && in->op.is_arriving ? NDL_STAGE_RECEIVE
+                                                  : NDL_STAGE_BUBBLE;
+}
+
+/* Work on the next message, if it is here and its result has room. */
+static bool advance(ndl_stage *s)
+{
+    box *in = &s->in[s->in_at], *out = &s->out[s->out_at];
+    if (s->phase != RUNNING || !in->is_full || out->is_full) return false;
+    work(s, in, out);
+    if (s->phase == RUNNING) {
+        post_receive(s, in);
+        s->in_at = (s->in_at + 1) % DEPTH;
+    }
+    return true;
+}
+
 bool ndl_stage_step(ndl_stage *s)
 {
     size_t len = 0;
     /* The first step comes when all ranks are ready: time counts from here. */
-    if (s->last_end == 0.0) s->last_end = s->last_word = ndl_comm_now(s->comm);
+    if (!s->clock.is_started) {
+        s->last_word = s->last_steps = ndl_comm_now(s->comm);
+        ndl_stage_clock_start(&s->clock, s->last_word);
+    }
     bool moved = poll(s);
     if (s->phase != LEFT && tested(s, &s->order_op, &len)) {
         obey(s, len);
@@ -363,20 +402,11 @@ bool ndl_stage_step(ndl_stage *s)
     }
     if (s->phase != LEFT) post_order(s);
     leave_if_orphaned(s);
-    if (s->phase != RUNNING) return moved;
-
-    box *in = &s->in[s->in_at], *out = &s->out[s->out_at];
-    if (!in->is_full) return moved;
-    if (out->is_full) {
-        if (s->blocked_since == 0.0) s->blocked_since = ndl_comm_now(s->comm);
-        return moved;
-    }
-    work(s, in, out);
-    if (s->phase == RUNNING) {
-        post_receive(s, in);
-        s->in_at = (s->in_at + 1) % DEPTH;
-    }
-    return true;
+    moved = advance(s) || moved;
+    const ndl_stage_state state = waiting_for(s);
+    if (state != s->clock.state)
+        ndl_stage_clock_to(&s->clock, state, ndl_comm_now(s->comm));
+    return moved;
 }
 
 void ndl_stage_fail(ndl_stage *s, ndl_status st)
@@ -391,6 +421,25 @@ bool ndl_stage_has_left(const ndl_stage *s, ndl_status *status)
     return true;
 }
 
+static size_t clock_bytes(const ndl_stage *s)
+{
+    return ndl_stage_clock_cap(&s->clock) + 64 +
+           NDL_STAGE_CLOCK_STEPS * sizeof(ndl_wire_step) + 64 +
+           ((size_t)s->clock.n_layers + 2) * sizeof(ndl_layer_clock);
+}
+
+static void make_clock(ndl_stage *s)
+{
+    ndl_stage_clock *c = &s->clock;
+    const size_t layers = ((size_t)c->n_layers + 2) * sizeof *c->layers;
+    s->steps = ndl_arena_alloc(s->arena, ndl_stage_clock_cap(c));
+    c->ring =
+        ndl_arena_alloc(s->arena, NDL_STAGE_CLOCK_STEPS * sizeof *c->ring);
+    c->layers = ndl_arena_alloc(s->arena, layers);
+    memset(c->layers, 0, layers);
+    c->keeps = true;
+}
+
 static ndl_status make_buffers(ndl_stage *s)
 {
     const ndl_wire_job *job = s->job;
@@ -400,8 +449,9 @@ static ndl_status make_buffers(ndl_stage *s)
     const size_t rows = (size_t)job->max_rows * row;
     const size_t spans = job->n_slots * sizeof *s->spans;
     const size_t used = job->n_slots * sizeof *s->used_in;
+    const size_t steps = job->want_steps ? clock_bytes(s) : 0;
     const size_t all =
-        2 * DEPTH * (s->box_cap + 64) + rows + spans + used + 256;
+        2 * DEPTH * (s->box_cap + 64) + rows + spans + used + steps + 512;
     NDL_TRY(ndl_arena_create(&s->arena, "messages", all));
     for (int i = 0; i < DEPTH; i++) {
         s->in[i].bytes = ndl_arena_alloc(s->arena, s->box_cap);
@@ -410,6 +460,7 @@ static ndl_status make_buffers(ndl_stage *s)
     if (s->last) s->x = ndl_arena_alloc(s->arena, rows);
     s->spans = ndl_arena_alloc(s->arena, spans);
     s->used_in = ndl_arena_alloc(s->arena, used);
+    if (job->want_steps) make_clock(s);
     ndl_arena_freeze(s->arena);
     return NDL_OK;
 }
@@ -426,7 +477,7 @@ static ndl_status make_pool(ndl_stage *s, const ndl_stage_setup *setup)
     return ndl_pool_create(&s->pool, &config);
 }
 
-static ndl_status make_forward(ndl_stage *s, const ndl_part *part)
+static ndl_status make_forward(ndl_stage *s, const ndl_part *part, float speed)
 {
     const ndl_wire_job *job = s->job;
     const ndl_forward_limits limits = {
@@ -439,14 +490,34 @@ static ndl_status make_forward(ndl_stage *s, const ndl_part *part)
     ndl_kernels_init(&s->kernels, job->cpu_flags);
     NDL_TRY(ndl_forward_create(&s->forward, s->weights, part, &limits,
                                &s->kernels, s->pool));
+    if (s->clock.keeps) ndl_forward_watch(s->forward, s->clock.layers);
+    if (speed > 0.0f && speed < 1.0f)
+        ndl_forward_slow(s->forward, (double)speed, poll_hook, s);
     if (!s->last) return NDL_OK;
     return ndl_stage_head_create(
         &s->head, s->forward, ndl_weights_model(s->weights), &s->kernels, job);
 }
 
+static ndl_status load(ndl_stage *s, const ndl_stage_setup *setup,
+                       const ndl_part *part)
+{
+    const ndl_wire_job *job = s->job;
+    const ndl_wire_place *place = &setup->places[setup->index];
+    const ndl_weights_how how = {
+        .load = (ndl_load)place->load,
+        .free_bytes = place->free_bytes,
+        .pool = s->pool,
+        .stage_in = job->stage_in[0] ? job->stage_in : NULL,
+        .progress = setup->progress,
+        .arg = setup->progress_arg,
+    };
+    return ndl_weights_open(&s->weights, job->weights, part, &how);
+}
+
 static void start(ndl_stage *s)
 {
     s->last_alive = ndl_comm_now(s->comm);
+    s->is_made = true;
     post_order(s);
     for (int i = 0; i < DEPTH; i++) post_receive(s, &s->in[i]);
 }
@@ -461,23 +532,21 @@ ndl_status ndl_stage_create(ndl_stage **out, const ndl_stage_setup *setup)
     s->comm = setup->comm;
     s->job = setup->job;
     s->index = i;
-    s->work_begin = -1.0;
     s->first = i == 0;
     s->last = i == n - 1;
     s->prev = s->first ? 0 : setup->places[i - 1].rank;
     s->next = s->last ? 0 : setup->places[i + 1].rank;
 
-    const ndl_weights_how how = { .load = NDL_LOAD_MAP,
-                                  .progress = setup->progress,
-                                  .arg = setup->progress_arg };
-    NDL_TRY_GOTO(done, st,
-                 ndl_weights_open(&s->weights, s->job->weights, &part, &how));
+    NDL_TRY_GOTO(done, st, make_pool(s, setup));
+    NDL_TRY_GOTO(done, st, load(s, setup, &part));
     s->row_bytes_in = s->first
                           ? (uint32_t)sizeof(int32_t)
                           : (uint32_t)ndl_weights_model(s->weights)->width * 4u;
+    s->clock.first_layer = part.first_layer;
+    s->clock.n_layers = part.n_layers;
+    s->clock.n_model_layers = ndl_weights_model(s->weights)->n_layers;
     NDL_TRY_GOTO(done, st, make_buffers(s));
-    NDL_TRY_GOTO(done, st, make_pool(s, setup));
-    NDL_TRY_GOTO(done, st, make_forward(s, &part));
+    NDL_TRY_GOTO(done, st, make_forward(s, &part, setup->places[i].speed));
     start(s);
     ndl_log(NDL_LOG_DEBUG, "stage", "%d ready: %d layers, %d threads, %s",
             i + 1, part.n_layers, ndl_pool_size(s->pool), s->kernels.name);
@@ -498,7 +567,7 @@ void ndl_stage_destroy(ndl_stage **sp)
         is_read = ndl_comm_cancel(s->comm, &s->out[i].op) || is_read;
     }
     (void)ndl_comm_cancel(s->comm, &s->order_op);
-    (void)ndl_comm_cancel(s->comm, &s->report_op); /* short: MPI has a copy */
+    is_read = ndl_comm_cancel(s->comm, &s->report_op) || is_read;
     ndl_stage_head_destroy(&s->head);
     ndl_forward_destroy(&s->forward);
     ndl_pool_destroy(&s->pool);

@@ -6,7 +6,7 @@
 #define NDL_STAGE_HEAD_H
 
 #include "noodle/forward.h"
-#include "noodle/wire.h"
+#include "noodle/wire_setup.h"
 
 typedef struct ndl_stage_head ndl_stage_head;
 

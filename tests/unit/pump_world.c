@@ -76,7 +76,8 @@ static void write_job(world *w)
                                          .n_layers = s->blocks[i],
                                          .embed = i == 0,
                                          .head = i == s->n_stages - 1,
-                                         .n_threads = s->n_threads };
+                                         .n_threads = s->n_threads,
+                                         .load = NDL_LOAD_MAP };
         first += s->blocks[i];
     }
     assert_int_equal(first, TOY_BLOCKS);

@@ -330,6 +330,65 @@ static void report_without_an_end_of_text_is_invalid(void **state)
     assert_true(ndl_message_report_is_valid(&r, sizeof r));
 }
 
+typedef struct steps_message {
+    ndl_wire_steps head;
+    ndl_wire_step steps[2];
+    ndl_wire_layer layers[1];
+} steps_message;
+
+static steps_message good_steps(void)
+{
+    steps_message m;
+    memset(&m, 0, sizeof m);
+    m.head = (ndl_wire_steps){ .magic = NDL_WIRE_MAGIC,
+                               .kind = NDL_REPORT_STEPS,
+                               .n_steps = 2,
+                               .n_layers = 1 };
+    m.steps[0].batch_id = 1;
+    m.steps[1].batch_id = 2;
+    m.layers[0].layer = 9;
+    return m;
+}
+
+static bool steps_ok(const steps_message *m, size_t len)
+{
+    return ndl_message_steps_is_valid(m, len, 10);
+}
+
+static void steps_are_valid_only_if_whole_and_sane(void **state)
+{
+    (void)state;
+    steps_message m = good_steps();
+    assert_true(steps_ok(&m, sizeof m));
+    for (size_t len = 0; len < sizeof m; len++) assert_false(steps_ok(&m, len));
+    m.head.n_steps = UINT32_MAX;
+    assert_false(steps_ok(&m, sizeof m));
+    m = good_steps();
+    m.head.n_layers = UINT32_MAX;
+    assert_false(steps_ok(&m, sizeof m));
+    m = good_steps();
+    m.head.kind = NDL_REPORT_DONE;
+    assert_false(steps_ok(&m, sizeof m));
+    m = good_steps();
+    m.steps[1].batch_id = 0;
+    assert_false(steps_ok(&m, sizeof m));
+    m = good_steps();
+    m.steps[0].busy_sec = -1.0f;
+    assert_false(steps_ok(&m, sizeof m));
+    m = good_steps();
+    m.steps[1].end_sec = strtod("nan", NULL);
+    assert_false(steps_ok(&m, sizeof m));
+    m = good_steps();
+    m.layers[0].layer = 10;
+    assert_false(steps_ok(&m, sizeof m));
+    m = good_steps();
+    m.layers[0].sum_sec = strtod("inf", NULL);
+    assert_false(steps_ok(&m, sizeof m));
+    m = good_steps();
+    assert_ptr_equal(ndl_message_steps(&m), m.steps);
+    assert_ptr_equal(ndl_message_layers(&m), m.layers);
+}
+
 static void order_of_unknown_kind_is_invalid(void **state)
 {
     (void)state;
@@ -360,6 +419,7 @@ int main(void)
         cmocka_unit_test(rows_follow_the_table),
         cmocka_unit_test(tokens_are_valid_only_if_whole_and_known),
         cmocka_unit_test(report_without_an_end_of_text_is_invalid),
+        cmocka_unit_test(steps_are_valid_only_if_whole_and_sane),
         cmocka_unit_test(order_of_unknown_kind_is_invalid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
