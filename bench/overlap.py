@@ -9,44 +9,21 @@ compared.  Prints CSV with the facts of the run in front; exits 1 if B / A is
 below --at-least.  The model must know 512 positions and plain bytes as ids.
 """
 import argparse
-import json
 import os
-import random
 import statistics
-import subprocess
 import sys
 import tempfile
+
+import tool_runs
 
 PROMPTS, LENGTH = 8, 512
 
 
-def write_prompts(path):
-    """The same lines of letters every time: a byte is a token."""
-    rng = random.Random(1)
-    with open(path, "w") as f:
-        for _ in range(PROMPTS):
-            f.write("".join(rng.choices("abcdefghij klmnop", k=LENGTH)) + "\n")
-
-
-def prompt_rate(tool, model, prompts, np, extra):
-    env = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1",
-               OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-    command = ["mpirun", "-q", "--oversubscribe", "--bind-to", "none", "-np",
-               str(np), tool, "run", "-m", model, "--prompts", prompts, "-n",
-               "1", "--temp", "0", "--ignore-eos", "--json"] + extra
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=300)
-    if done.returncode != 0:
-        sys.exit(done.stderr.decode())
-    return json.loads(done.stdout)["timings"]["prompt_tokens_per_sec"]
-
-
-def processor():
-    with open("/proc/cpuinfo") as f:
-        for line in f:
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return "unknown"
+def prompt_rate(tool, model, prompts, np):
+    done = tool_runs.run(tool, np, ["-m", model, "--prompts", prompts, "-n",
+                                    "1", "--metrics", "off", "--plan",
+                                    "estimate"])
+    return done["timings"]["prompt_tokens_per_sec"]
 
 
 def main():
@@ -60,15 +37,15 @@ def main():
     rates = {2: [], 4: []}
     with tempfile.TemporaryDirectory() as folder:
         prompts = os.path.join(folder, "prompts.txt")
-        write_prompts(prompts)
+        tool_runs.write_prompts(prompts, PROMPTS, LENGTH)
         for _ in range(a.rounds):
             for np in rates:
-                rates[np].append(prompt_rate(a.tool, a.model, prompts, np, []))
+                rates[np].append(prompt_rate(a.tool, a.model, prompts, np))
     medians = {np: statistics.median(r) for np, r in rates.items()}
     ratio = medians[4] / medians[2]
-    print(f"# processor: {processor()}, {os.cpu_count()} cores")
-    print(f"# model: {os.path.basename(a.model)}, {PROMPTS} prompts of {LENGTH}"
-          f" tokens, {a.rounds} rounds, interleaved")
+    tool_runs.print_provenance(
+        model=f"{os.path.basename(a.model)}, {PROMPTS} prompts of {LENGTH} "
+        f"tokens, {a.rounds} rounds, interleaved")
     print("np,median_tokens_per_sec,min,max")
     for np, r in rates.items():
         print(f"{np},{medians[np]:.1f},{min(r):.1f},{max(r):.1f}")

@@ -15,6 +15,7 @@
 
 #include "cli/commands.h"
 #include "kernels.h"
+#include "noodle/clock.h"
 #include "noodle/log.h"
 #include "noodle/session.h"
 
@@ -22,6 +23,7 @@ enum { FINALIZE_SEC = 5 }; /* a peer that is gone must not keep us */
 
 static volatile sig_atomic_t last_signal;
 static volatile sig_atomic_t final_status;
+static double start_sec; /* when MPI was up */
 
 static void on_signal(int sig)
 {
@@ -83,10 +85,14 @@ static ndl_status dispatch(ndl_cli *cli)
     case NDL_CMD_RUN: return ndl_cmd_run(cli);
     case NDL_CMD_IMPORT: return ndl_cmd_import(cli);
     case NDL_CMD_SYNTH: return ndl_cmd_synth(cli);
+    case NDL_CMD_EXPORT: return ndl_cmd_export(cli);
     case NDL_CMD_LOGITS: return ndl_cmd_logits(cli);
     case NDL_CMD_TOKENIZE: return ndl_cmd_tokenize(cli);
     case NDL_CMD_INSPECT: return ndl_cmd_inspect(cli);
     case NDL_CMD_CHECK: return ndl_cmd_check(cli);
+    case NDL_CMD_PROFILE: return ndl_cmd_profile(cli);
+    case NDL_CMD_PLAN: return ndl_cmd_plan(cli);
+    case NDL_CMD_HARDWARE: return ndl_cmd_hardware(cli);
     case NDL_CMD_HELP: return ndl_cmd_help(o->n_args ? o->args[0] : NULL);
     case NDL_N_COMMANDS: break;
     }
@@ -97,7 +103,10 @@ static ndl_status dispatch(ndl_cli *cli)
 static ndl_status lead(ndl_comm *comm, int argc, char **argv)
 {
     ndl_options options = { 0 };
-    ndl_cli cli = { &options, comm, &last_signal, false };
+    ndl_cli cli = { .options = &options,
+                    .comm = comm,
+                    .signal = &last_signal,
+                    .start_sec = start_sec };
     ndl_log_level level = NDL_LOG_WARN;
     ndl_status st = ndl_options_parse(&options, argc, argv);
     if (st == NDL_OK) st = read_level(&options, &level);
@@ -113,6 +122,7 @@ static ndl_status start_mpi(int *argc, char ***argv, ndl_comm **comm)
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &level) != MPI_SUCCESS)
         return NDL_FAIL(NDL_EOS,
                         "MPI cannot start: check the MPI installation");
+    start_sec = ndl_clock_sec();
     if (level < MPI_THREAD_FUNNELED)
         return NDL_FAIL(NDL_EOS, "this MPI gives no MPI_THREAD_FUNNELED: use "
                                  "one built with thread support");

@@ -13,6 +13,7 @@
 #include "output.h"
 #include "progress_line.h"
 #include "run_report.h"
+#include "session_options.h"
 #include "texts.h"
 
 enum { DEFAULT_CONTEXT = 4096, DEFAULT_PARALLEL = 16 };
@@ -53,6 +54,12 @@ static ndl_status context_limit(const ndl_options *o, const ndl_model *m,
              : m->context < DEFAULT_CONTEXT ? m->context
                                             : DEFAULT_CONTEXT;
     return NDL_OK;
+}
+
+static void on_probe(void *arg)
+{
+    (void)arg;
+    fprintf(stderr, "measuring layers and links on all ranks ...\n");
 }
 
 static void on_plan(void *arg, const ndl_plan *plan)
@@ -133,18 +140,54 @@ static int sequences(const ndl_options *o, const ndl_texts *t)
     return n > o->rows ? o->rows : n;
 }
 
+/* One request as the strategies see it: the mean of all. */
+static ndl_workload workload_of(const ndl_texts *t, const ndl_options *o)
+{
+    int64_t prompt = 0, fresh = 0;
+    for (int i = 0; i < t->n; i++) {
+        prompt += t->requests[i].n_prompt;
+        fresh += t->requests[i].max_new;
+    }
+    return (ndl_workload){ .prompt_tokens = (int)(prompt / t->n),
+                           .new_tokens = (int)(fresh / t->n),
+                           .sequences = sequences(o, t),
+                           .chunk_rows = o->rows };
+}
+
+static ndl_status run(ndl_cli *cli, ndl_texts *t,
+                      const ndl_session_setup *setup)
+{
+    ndl_session_result result = { .start_sec = cli->start_sec };
+    cli->session_ran = true;
+    ndl_status st = ndl_session_lead(setup, &result);
+    if (result.end_sec > 0.0) { /* it ran: nothing that was written is lost */
+        ndl_texts_end(t);
+        ndl_output_finish(&t->output);
+        fputc('\n', stderr);
+        ndl_run_report_print(t, &result, stderr);
+        const ndl_status delivered = deliver(cli->options, t, &result);
+        if (st == NDL_OK) st = delivered;
+        ndl_output_finish(&t->output);
+        if (st == NDL_OK) st = t->output.stop.status;
+    }
+    ndl_session_result_fini(&result);
+    return st;
+}
+
 static ndl_status lead(ndl_cli *cli, const model_file *f, ndl_texts *t,
                        int context)
 {
     const ndl_options *o = cli->options;
-    ndl_session_result result = { 0 };
+    ndl_session_options *more = calloc(1, sizeof *more);
+    if (!more) return NDL_FAIL(NDL_EOS, "options: out of memory");
     ndl_progress_line loading = { .signal = cli->signal };
-    const ndl_session_setup setup = {
+    ndl_session_setup setup = {
         .comm = cli->comm,
         .store = f->store,
         .model = &f->model,
         .dtype = f->dtype,
         .split = o->split,
+        .workload = workload_of(t, o),
         .n_threads = o->threads,
         .context = context,
         .n_slots = sequences(o, t),
@@ -152,6 +195,7 @@ static ndl_status lead(ndl_cli *cli, const model_file *f, ndl_texts *t,
         .requests = t->requests,
         .n_requests = t->n,
         .client = ndl_texts_client(t),
+        .on_probe = on_probe,
         .on_plan = on_plan,
         .on_ready = on_ready,
         .on_load = ndl_progress_line_show,
@@ -159,19 +203,10 @@ static ndl_status lead(ndl_cli *cli, const model_file *f, ndl_texts *t,
         .stop = &t->output.stop,
         .signal = cli->signal,
     };
-    cli->session_ran = true;
-    ndl_status st = ndl_session_lead(&setup, &result);
-    if (result.end_sec > 0.0) { /* it ran: nothing that was written is lost */
-        ndl_texts_end(t);
-        ndl_output_finish(&t->output);
-        fputc('\n', stderr);
-        ndl_run_report_print(t, &result, stderr);
-        const ndl_status delivered = deliver(o, t, &result);
-        if (st == NDL_OK) st = delivered;
-        ndl_output_finish(&t->output);
-        if (st == NDL_OK) st = t->output.stop.status;
-    }
-    ndl_session_result_fini(&result);
+    ndl_status st = ndl_session_options_fill(more, o, &setup);
+    if (st == NDL_OK) st = run(cli, t, &setup);
+    ndl_session_options_fini(more);
+    free(more);
     return st;
 }
 

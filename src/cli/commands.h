@@ -15,6 +15,7 @@ typedef struct ndl_cli {
     const ndl_options *options;
     ndl_comm *comm;
     const volatile sig_atomic_t *signal; /* last signal, 0: none        */
+    double start_sec;                    /* clock_sec when MPI was up */
     bool session_ran; /* set by a command that led a session: the others are
                          on their way home already */
 } ndl_cli;
@@ -23,9 +24,13 @@ ndl_status ndl_cmd_run(ndl_cli *cli);
 ndl_status ndl_cmd_logits(ndl_cli *cli);
 ndl_status ndl_cmd_import(ndl_cli *cli);
 ndl_status ndl_cmd_synth(ndl_cli *cli);
+ndl_status ndl_cmd_export(ndl_cli *cli);
 ndl_status ndl_cmd_tokenize(ndl_cli *cli);
 ndl_status ndl_cmd_inspect(ndl_cli *cli);
 ndl_status ndl_cmd_check(ndl_cli *cli);
+ndl_status ndl_cmd_profile(ndl_cli *cli);
+ndl_status ndl_cmd_plan(ndl_cli *cli);
+ndl_status ndl_cmd_hardware(ndl_cli *cli);
 ndl_status ndl_cmd_version(void);
 
 /** @param command  whose page; NULL: the overview. */

@@ -6,16 +6,21 @@
 #define RUN      (1u << NDL_CMD_RUN)
 #define IMPORT   (1u << NDL_CMD_IMPORT)
 #define SYNTH    (1u << NDL_CMD_SYNTH)
+#define EXPORT   (1u << NDL_CMD_EXPORT)
 #define LOGITS   (1u << NDL_CMD_LOGITS)
 #define TOKENIZE (1u << NDL_CMD_TOKENIZE)
+#define PROFILE  (1u << NDL_CMD_PROFILE)
+#define PLAN     (1u << NDL_CMD_PLAN)
+#define HARDWARE (1u << NDL_CMD_HARDWARE)
 #define ALL      ((1u << NDL_N_COMMANDS) - 1)
 
 #define AT(field) offsetof(ndl_options, field)
 
 /* clang-format off */
 const ndl_option ndl_option_table[] = {
-    { "-m, --model", NDL_OPTION_TEXT, AT(model), RUN | LOGITS | TOKENIZE, NULL,
-      0, 0, "FILE", "weights file (default: the bundled model)" },
+    { "-m, --model", NDL_OPTION_TEXT, AT(model),
+      RUN | LOGITS | TOKENIZE | PROFILE | PLAN, NULL, 0, 0, "FILE",
+      "weights file (default: the bundled model)" },
     { "-p, --prompt", NDL_OPTION_TEXT, AT(prompt), RUN, NULL, 0, 0, "TEXT",
       "the prompt" },
     { "-f, --file", NDL_OPTION_TEXT, AT(file), RUN, NULL, 0, 0, "FILE",
@@ -46,29 +51,81 @@ const ndl_option ndl_option_table[] = {
       "token ids of the text" },
     { "--chunk", NDL_OPTION_INT, AT(chunk), LOGITS, "128", 1, 65536, "N",
       "rows in one pipeline step, at most" },
-    { "-o, --output", NDL_OPTION_TEXT, AT(out), IMPORT | SYNTH | LOGITS, NULL,
-      0, 0, "FILE", "the file to write" },
+    { "-o, --output", NDL_OPTION_TEXT, AT(out),
+      IMPORT | SYNTH | EXPORT | LOGITS | PROFILE | PLAN | HARDWARE, NULL, 0, 0,
+      "FILE",
+      "the file to write (export: the folder)" },
     { "--out", NDL_OPTION_TEXT, AT(out), RUN, NULL, 0, 0, "DIR",
       "also write every text (0001.txt, ...) and run.json into DIR" },
-    { "--json", NDL_OPTION_FLAG, AT(json), RUN, NULL, 0, 0, "",
-      "one JSON object with text, ids, timings and plan instead of text" },
-    { "--dtype", NDL_OPTION_TEXT, AT(dtype), IMPORT | SYNTH, NULL, 0, 0,
-      "f32|bf16", "type of the weights (import: as the source; synth: bf16)" },
+    { "--json", NDL_OPTION_FLAG, AT(json), RUN | PROFILE | PLAN | HARDWARE,
+      NULL, 0, 0, "",
+      "one JSON object instead of text (run: text, ids, timings and plan)" },
+    { "--dtype", NDL_OPTION_TEXT, AT(dtype), IMPORT | SYNTH | PLAN, NULL, 0, 0,
+      "f32|bf16", "type of the weights (import: as the source; synth and "
+      "--shape: bf16)" },
     { "--tokenizer", NDL_OPTION_TEXT, AT(tokenizer), SYNTH, NULL, 0, 0, "FILE",
       "tokenizer.json to put in (default: plain bytes)" },
     { "--special", NDL_OPTION_FLAG, AT(special), TOKENIZE, NULL, 0, 0, "",
       "put BOS in front and read special tokens in the text" },
-    { "-t, --threads", NDL_OPTION_INT, AT(threads), RUN | LOGITS, "0", 0, 4096,
-      "N", "threads of each stage; 0: the processors it may use, shared" },
-    { "-c, --ctx-size", NDL_OPTION_INT, AT(context), RUN | LOGITS, "0", 0,
-      1 << 24, "N", "positions of a sequence; 0: the model's, at most 4096" },
-    { "-b, --batch-size", NDL_OPTION_INT, AT(rows), RUN, "128", 1, 65536,
-      "ROWS", "rows in one pipeline step, at most" },
-    { "-np, --parallel", NDL_OPTION_INT, AT(parallel), RUN, "0", 0, 65536,
-      "N", "sequences at the same time; 0: the prompts, at most 16" },
+    { "-t, --threads", NDL_OPTION_INT, AT(threads), RUN | LOGITS | PROFILE, "0",
+      0, 4096, "N",
+      "threads of each stage; 0: the processors it may use, shared" },
+    { "-c, --ctx-size", NDL_OPTION_INT, AT(context),
+      RUN | LOGITS | PROFILE | PLAN, "0", 0, 1 << 24, "N",
+      "positions of a sequence; 0: the model's, at most 4096" },
+    { "-b, --batch-size", NDL_OPTION_INT, AT(rows), RUN | PROFILE | PLAN, "128",
+      1, 65536, "ROWS", "rows in one pipeline step, at most" },
+    { "-np, --parallel", NDL_OPTION_INT, AT(parallel), RUN | PROFILE | PLAN,
+      "0", 0, 65536, "N", "sequences at the same time; 0: the prompts, at most "
+      "16; plan: 16" },
     { "--split", NDL_OPTION_TEXT, AT(split), RUN | LOGITS, NULL, 0, 0, "3,2,3",
       "blocks of each stage; the embedding goes with the first, the head with "
       "the last; a last 0 is a stage of the head alone" },
+    { "--plan", NDL_OPTION_TEXT, AT(plan), RUN, NULL, 0, 0,
+      "estimate|measure|FILE", "where the plan comes from: equal parameters; a "
+      "probe of all ranks (default with three ranks or more); a profile or a "
+      "plan in a file" },
+    { "--save-profile", NDL_OPTION_TEXT, AT(save_profile), RUN, NULL, 0, 0,
+      "FILE", "keep what the probe measured, for --plan FILE" },
+    { "--load", NDL_OPTION_TEXT, AT(load), RUN | PROFILE, "auto", 0, 0,
+      "auto|map|copy", "map the weights, or copy them into huge pages; auto "
+      "takes what reads faster here" },
+    { "--stage-in", NDL_OPTION_TEXT, AT(stage_in), RUN, NULL, 0, 0, "DIR",
+      "each rank copies its part of the weights into this folder of its node "
+      "first" },
+    { "--metrics", NDL_OPTION_TEXT, AT(metrics), RUN, NULL, 0, 0, "FILE|off",
+      "where the time of every step and layer is written (default: metrics.h5 "
+      "in --out or here; under Slurm metrics-JOBID.h5)" },
+    { "--emulate", NDL_OPTION_LIST, AT(emulate), RUN | PROFILE, NULL, 0, 0,
+      "rank=2,speed=0.2", "make a rank slower by waiting; may be repeated" },
+    { "--shape", NDL_OPTION_TEXT, AT(shape), PLAN, NULL, 0, 0, "NAME",
+      "plan for a known model (noodle-mpi help synth) or a config.json instead "
+      "of a weights file" },
+    { "--nodes", NDL_OPTION_TEXT, AT(nodes), PLAN, NULL, 0, 0, "FILE",
+      "the nodes to plan for, YAML or JSON" },
+    { "--profile", NDL_OPTION_TEXT, AT(profile), PLAN, NULL, 0, 0, "FILE",
+      "plan for the ranks that were measured; beside --nodes: for its like" },
+    { "--strategy", NDL_OPTION_TEXT, AT(strategy), RUN | PLAN,
+      "throughput", 0, 0, "NAME",
+      "throughput, latency, balanced, bottleneck-first or memory-aware" },
+    { "--order", NDL_OPTION_TEXT, AT(order), RUN | PLAN, NULL, 0, 0,
+      "fixed|free", "stages in the order of the nodes, or in the best "
+      "(default: free for --nodes, fixed for measured ranks)" },
+    { "--prompt-tokens", NDL_OPTION_INT, AT(prompt_tokens), PLAN, "0", 0,
+      1 << 24, "N", "prompt of a request; 0: 512, at most half the context" },
+    { "--new-tokens", NDL_OPTION_INT, AT(new_tokens), PLAN, "0", 0, 1 << 24,
+      "N", "tokens that a request writes; 0: 128, if they fit" },
+    { "--pin", NDL_OPTION_LIST, AT(pin), RUN | PLAN, NULL, 0, 0,
+      "head=NODE,0=NODE", "put embed, head or a block on a node (its name, or "
+      "a measured rank)" },
+    { "--min-stages", NDL_OPTION_INT, AT(min_stages), RUN | PLAN, "0", 0,
+      4098, "N", "use at least so many nodes" },
+    { "--max-stages", NDL_OPTION_INT, AT(max_stages), RUN | PLAN, "0", 0,
+      4098, "N", "use at most so many nodes; 0: no limit" },
+    { "--stage-limit", NDL_OPTION_TEXT, AT(stage_limit), RUN | PLAN, NULL,
+      0, 0, "20ms", "no stage may take longer for a decode step" },
+    { "--read", NDL_OPTION_TEXT, AT(read), PLAN, NULL, 0, 0, "FILE",
+      "show a plan that was written with -o" },
     { "-v, --log-level", NDL_OPTION_TEXT, AT(log_level), ALL, NULL, 0, 0,
       "LEVEL", "error, warn (default), info, debug or trace" },
     { "-h, --help", NDL_OPTION_FLAG, AT(help), ALL, NULL, 0, 0, "",
@@ -91,15 +148,24 @@ const ndl_command_entry ndl_command_table[] = {
     [NDL_CMD_IMPORT] = { "import", "HF_DIR", 1, 1,
       "make a weights file from a Hugging Face directory",
       "HF_DIR holds config.json, tokenizer.json and model.safetensors or\n"
-      "its shards.  Families: gpt2, llama.  The weights are laid out once as\n"
-      "the kernels read them, so that a run maps them without a copy.\n\n"
+      "its shards.  Families: gpt2, llama, qwen2.  The weights are laid out\n"
+      "once as the kernels read them, so that a run maps them without a\n"
+      "copy.\n\n"
       "  noodle-mpi import ~/models/Llama-3.2-1B -o llama.h5\n"
       "  noodle-mpi import ~/models/gpt2 -o gpt2.h5 --dtype bf16\n" },
     [NDL_CMD_SYNTH] = { "synth", "SHAPE", 1, 1,
       "make a weights file of random numbers, for speed tests",
-      "SHAPE is the name of a known model: gpt2-124m, tinyllama-1.1b,\n"
-      "llama-3.2-1b.  The same seed gives the same file.\n\n"
+      "SHAPE is the name of a known model: gpt2-124m, gpt2-774m,\n"
+      "tinyllama-1.1b, llama-3.2-1b, llama-3.1-8b, llama-3.1-70b,\n"
+      "qwen2.5-7b.  The same seed gives the same file.\n\n"
       "  noodle-mpi synth tinyllama-1.1b -o random.h5 --dtype bf16\n" },
+    [NDL_CMD_EXPORT] = { "export", "FILE", 1, 1,
+      "make a Hugging Face directory from a weights file",
+      "What was imported comes back: config.json, tokenizer.json and\n"
+      "model.safetensors, in shards of at most 5 GB, with every tensor as it\n"
+      "was, to the bit.  A file that was imported with another --dtype comes\n"
+      "back as it is stored.\n\n"
+      "  noodle-mpi export llama.h5 -o Llama-3.2-1B\n" },
     [NDL_CMD_LOGITS] = { "logits", "", 0, 0,
       "write the logits of every position as a NumPy file",
       "The file gets float32 [tokens, vocabulary], from the last stage.\n\n"
@@ -113,6 +179,48 @@ const ndl_command_entry ndl_command_table[] = {
     [NDL_CMD_CHECK] = { "check", "FILE", 1, 1,
       "verify every checksum of a weights file",
       "  noodle-mpi check gpt2.h5\n" },
+    [NDL_CMD_PROFILE] = { "profile", "", 0, 0,
+      "measure what layers and links take on all ranks",
+      "Runs a probe of synthetic weights of the model's shape on every rank\n"
+      "that may host a stage, prints what it measured, and keeps it for\n"
+      "`run --plan FILE`, which refuses it when something has changed.\n\n"
+      "  mpirun -np 4 noodle-mpi profile -m llama.h5 -o llama.profile.h5\n" },
+    [NDL_CMD_PLAN] = { "plan", "", 0, 0,
+      "say which nodes would host which layers, and how fast",
+      "Answers without running anything, and for --shape without weights: how\n"
+      "many nodes does a model need, what would it give, and what bounds it.\n"
+      "The nodes are ranks that were measured (--profile), or described by\n"
+      "what they can do (--nodes), where times are estimates:\n\n"
+      "  link: {latency: 2us, bandwidth: 12 GB/s}    # between any two\n"
+      "  nodes:\n"
+      "    - {name: big, count: 4, memory: 512 GiB, threads: 64,\n"
+      "       compute: 4 TFLOP/s, bandwidth: 400 GB/s}\n"
+      "    - {name: old, count: 8, memory: 128 GiB, like: node17, speed: 0.5}\n"
+      "  links:\n"
+      "    - {from: big, to: old, latency: 5us, bandwidth: 3 GB/s}\n\n"
+      "compute is in the weights' dtype, bandwidth that of the memory; `like`\n"
+      "takes the times of a host of the --profile.  Optional: count, threads,\n"
+      "type (cpu, gpu, igpu, any), overhead of a layer (10us), and links\n"
+      "(10 Gbit/s Ethernet: 20us, 1.25 GB/s).\n\n"
+      "  noodle-mpi plan --shape llama-3.2-1b --nodes nodes.yaml\n"
+      "  noodle-mpi plan -m llama.h5 --profile llama.profile.h5 -o plan.json\n"
+      "  mpirun -np 4 noodle-mpi run -m llama.h5 --plan plan.json\n" },
+    [NDL_CMD_HARDWARE] = { "hardware", "", 0, 0,
+      "show what the nodes are made of and can do",
+      "For every node: processors, caches, memory and GPUs.  For every rank,\n"
+      "measured on all ranks at the same time with the threads that it would\n"
+      "have as a stage: the peaks of f32, bf16 and int8 arithmetic and the\n"
+      "bandwidth of reading memory.  For every two ranks: latency and\n"
+      "bandwidth one way; for more than 8 ranks the least, the median and the\n"
+      "greatest of the links, and for more than 64 one rank of a node is\n"
+      "measured for all of it.  Takes about a second.\n\n"
+      "A prompt is bound by the peak of the weights' dtype, a single token by\n"
+      "the reading: weights / bandwidth is the least time that it takes.  A\n"
+      "rank with fewer threads than its share of the node is bound to too few\n"
+      "cores by the launcher: see --bind-to and --cpus-per-task.\n\n"
+      "  noodle-mpi hardware\n"
+      "  mpirun -np 4 noodle-mpi hardware\n"
+      "  srun -N 16 -n 32 noodle-mpi hardware --json -o nodes.json\n" },
     [NDL_CMD_HELP] = { "help", "[COMMAND]", 0, 1, "show a command's page", "" },
 };
 /* clang-format on */

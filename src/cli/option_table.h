@@ -7,6 +7,7 @@
 typedef enum ndl_option_type {
     NDL_OPTION_FLAG,
     NDL_OPTION_TEXT,
+    NDL_OPTION_LIST, /* may be given several times */
     NDL_OPTION_INT,
     NDL_OPTION_INT64,
     NDL_OPTION_REAL

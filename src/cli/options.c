@@ -61,12 +61,23 @@ static ndl_status set_number(ndl_options *out, const ndl_option *o,
     return NDL_OK;
 }
 
+static ndl_status add_text(ndl_options_list *list, const ndl_option *o,
+                           const char *text)
+{
+    if (list->n == NDL_OPTIONS_LIST)
+        return NDL_FAIL(NDL_EUSAGE, "%s: given more than %d times", o->names,
+                        NDL_OPTIONS_LIST);
+    list->at[list->n++] = text;
+    return NDL_OK;
+}
+
 static ndl_status set_value(ndl_options *out, const ndl_option *o,
                             const char *text)
 {
     switch (o->type) {
     case NDL_OPTION_FLAG: *(bool *)field(out, o) = true; return NDL_OK;
     case NDL_OPTION_TEXT: *(const char **)field(out, o) = text; return NDL_OK;
+    case NDL_OPTION_LIST: return add_text(field(out, o), o, text);
     default: return set_number(out, o, text);
     }
 }

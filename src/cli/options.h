@@ -15,13 +15,24 @@ typedef enum ndl_command {
     NDL_CMD_RUN,
     NDL_CMD_IMPORT,
     NDL_CMD_SYNTH,
+    NDL_CMD_EXPORT,
     NDL_CMD_LOGITS,
     NDL_CMD_TOKENIZE,
     NDL_CMD_INSPECT,
     NDL_CMD_CHECK,
+    NDL_CMD_PROFILE,
+    NDL_CMD_PLAN,
+    NDL_CMD_HARDWARE,
     NDL_CMD_HELP,
     NDL_N_COMMANDS
 } ndl_command;
+
+/* Texts of an option that may be given several times. */
+enum { NDL_OPTIONS_LIST = 32 };
+typedef struct ndl_options_list {
+    const char *at[NDL_OPTIONS_LIST];
+    int n;
+} ndl_options_list;
 
 /* What the user asked for; texts are borrowed from argv. */
 typedef struct ndl_options {
@@ -31,6 +42,11 @@ typedef struct ndl_options {
 
     const char *model, *prompt, *file, *prompts, *prompt_ids;
     const char *split, *out, *dtype, *tokenizer, *ids;
+    const char *plan, *save_profile, *load, *stage_in, *metrics;
+    const char *shape, *nodes, *profile, *strategy, *order, *stage_limit;
+    const char *read;
+    ndl_options_list emulate, pin;
+    int prompt_tokens, new_tokens, min_stages, max_stages;
     int predict, top_k, threads, context, rows, parallel, chunk;
     double temperature, top_p, min_p;
     int64_t seed;
@@ -49,6 +65,17 @@ ndl_status ndl_options_parse(ndl_options *out, int argc, char **argv);
 /** The overview, or the page of one command (by name; NULL: overview).
  * @return NDL_OK; NDL_EUSAGE if there is no such command. */
 ndl_status ndl_options_help(FILE *out, const char *command);
+
+/* An option's first long name without dashes, and its value. */
+typedef struct ndl_options_fact {
+    char name[32];
+    char text[224];
+} ndl_options_fact;
+
+/** What the options of the command are set to, defaults included.
+ * @param[out] facts  (cap)
+ * @return how many. */
+int ndl_options_facts(const ndl_options *o, ndl_options_fact *facts, int cap);
 
 /** "run", "import", ...; static. */
 const char *ndl_options_command(ndl_command command);

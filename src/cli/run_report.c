@@ -80,7 +80,11 @@ void ndl_run_report_print(const ndl_texts *t, const ndl_session_result *r,
                 ndl_plan_bytes_text(w->bytes_out, sent, sizeof sent),
                 ndl_plan_bytes_text(w->peak_rss_bytes, rss, sizeof rss));
     }
-    fprintf(out, "kernels %s\n", r->kernels);
+    fprintf(out, "kernels %s\nready after %.3f s", r->kernels,
+            r->ready_sec - r->start_sec);
+    if (r->probe_sec > 0.0)
+        fprintf(out, ", of which measuring %.3f s", r->probe_sec);
+    fputc('\n', out);
     if (r->plan.n_stages > 0 && r->plan.stages[0].rank != 0)
         fprintf(out, "rank 0 used %.2f %% of a core\n",
                 s.total_sec > 0 ? 100.0 * r->rank0_cpu_sec / s.total_sec : 0.0);
@@ -105,14 +109,15 @@ static json_t *text_json(const ndl_text *x)
 static json_t *timings_json(const ndl_timings *s, const ndl_session_result *r)
 {
     return json_pack(
-        "{sI sf sf sI sf sf sf sf sf sf}", "prompt_tokens",
+        "{sI sf sf sI sf sf sf sf sf sf sf sf}", "prompt_tokens",
         (json_int_t)s->prompt_tokens, "prompt_sec", s->prompt_sec,
         "prompt_tokens_per_sec", rate(s->prompt_tokens, s->prompt_sec),
         "decode_tokens", (json_int_t)s->decode_tokens, "decode_sec",
         s->decode_sec, "decode_tokens_per_sec",
         rate(s->decode_tokens, s->decode_sec), "ttft_median_sec",
         s->ttft_median_sec, "ttft_max_sec", s->ttft_max_sec, "total_sec",
-        s->total_sec, "rank0_cpu_sec", r->rank0_cpu_sec);
+        s->total_sec, "rank0_cpu_sec", r->rank0_cpu_sec, "ready_after_sec",
+        r->ready_sec - r->start_sec, "probe_sec", r->probe_sec);
 }
 
 static json_t *stages_json(const ndl_session_result *r)

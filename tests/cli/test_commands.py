@@ -1,4 +1,5 @@
 """The commands beside run: what they print, and that help tells all of it."""
+import json
 import os
 import re
 import subprocess
@@ -8,8 +9,8 @@ import unittest
 import tool
 from tool import Case, h5py, numpy
 
-COMMANDS = ("run", "import", "synth", "logits", "tokenize", "inspect", "check",
-            "help")
+COMMANDS = ("run", "import", "synth", "export", "logits", "tokenize",
+            "inspect", "check", "plan", "hardware", "help")
 TABLE = os.path.join(tool.HERE, "..", "..", "src", "cli", "option_table.c")
 
 
@@ -20,6 +21,18 @@ def options_of_the_table():
     entry = r'\{ "(-[^"]*)", NDL_OPTION_\w+, AT\(\w+\),\s*([A-Z |]+),'
     return [(names.split(", "), where.split(" | "))
             for names, where in re.findall(entry, table)]
+
+
+def tensors(folder):
+    """Of a model.safetensors: {name: (dtype, shape, bytes)}."""
+    with open(os.path.join(folder, "model.safetensors"), "rb") as f:
+        data = f.read()
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header.pop("__metadata__", None)
+    return {name: (t["dtype"], t["shape"],
+                   data[slice(*(start + x for x in t["data_offsets"]))])
+            for name, t in header.items()}
 
 
 class Commands(Case):
@@ -127,6 +140,42 @@ class Commands(Case):
                       cwd=folder)
         self.assertIn("f32", self.run_well("inspect", "c.h5",
                                            cwd=folder).text)
+
+    def test_export_gives_back_what_was_imported(self):
+        folder = tool.make_folder("commands", "export")
+        source = os.path.join(tool.HERE, "..", "..", "models", "shakespeare")
+        for name, np in (("a", 0), ("b", 2)):
+            done = self.run_well("export", tool.MODEL, "-o", name, np=np,
+                                 cwd=folder)
+            self.assertEqual(done.text, "")
+        again = [(f"b{n[1:]}", size) for n, size in tool.tree(folder)
+                 if n[0] == "a"]
+        self.assertEqual([x for x in tool.tree(folder) if x[0][0] == "b"],
+                         again)
+        ours = os.path.join(folder, "a")
+        for name in ("config.json", "generation_config.json",
+                     "tokenizer.json"):
+            with open(os.path.join(source, name), "rb") as x, \
+                    open(os.path.join(ours, name), "rb") as y:
+                self.assertEqual(x.read(), y.read(), name)
+        self.assertEqual(tensors(ours), tensors(source))
+        self.run_well("import", "a", "-o", "a.h5", cwd=folder)
+        text = self.run_well("run", "-m", "a.h5", "-p", "ROMEO:",
+                             cwd=folder).text
+        self.assertEqual(text, self.run_well("run", "-p", "ROMEO:").text)
+
+    def test_export_says_what_it_needs(self):
+        folder = tool.make_folder("commands", "export_errors")
+        tool.write(folder, "file", "x")
+        for args, code, words in (
+                (("export",), 64, ["export"]),
+                (("export", tool.MODEL), 64, ["-o DIR"]),
+                (("export", "file", "-o", "x"), 65, ["file"]),
+                (("export", "none.h5", "-o", "x"), 66, ["none.h5"]),
+                (("export", tool.MODEL, "-o", "file"), 73, ["file"]),
+                (("export", tool.MODEL, "-o", "no/dir"), 73, ["no/dir"])):
+            self.check_error(tool.run(*args, cwd=folder), code, words)
+        self.assertEqual(tool.tree(folder), [("file", 1)])
 
 
 class Installed(Case):

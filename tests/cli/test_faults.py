@@ -14,7 +14,9 @@ USAGE, DATA, NO_INPUT, UNAVAILABLE, CREATE, PERMISSION = 64, 65, 66, 69, 73, 77
 HF_MODEL = os.path.join(tool.HERE, "..", "..", "models", "shakespeare")
 IS_ROOT = os.geteuid() == 0
 # What stages find while they start comes behind the table of the plan.
-ONLY_THE_LINE = r"\A(stage .*\n(\d.*\n)+\n)?noodle-mpi: .*\n\Z"
+# But for the probe's line and the plan, which come before the weights are read.
+ONLY_THE_LINE = (r"\A(measuring .*\n)?(stage (.+\n)+\n((stage|strategy) (.+\n)+"
+                 r"\n)*)?noodle-mpi: .*\n\Z")
 
 
 class Faults(Case):

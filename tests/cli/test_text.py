@@ -39,7 +39,8 @@ class Text(Case):
 
     def test_json_says_all_and_the_same_on_any_number_of_ranks(self):
         one, four = (json.loads(self.run_well(
-            "run", "-p", "ROMEO:", "-n", "30", "--json", np=np).out)
+            "run", "-p", "ROMEO:", "-n", "30", "--json", "--plan",
+            "estimate", np=np).out)
             for np in (0, 4))
         self.assertEqual(one["prompt"], "ROMEO:")
         self.assertEqual(len(one["ids"]), 30)
@@ -135,7 +136,7 @@ class Text(Case):
                              "--json", "--out", "texts", np=3, cwd=folder)
         names = [name for name, _ in tool.tree(os.path.join(folder, "texts"))]
         self.assertEqual(names, [f"{i:04}.txt" for i in range(1, 6)] +
-                         ["run.json"])
+                         ["metrics.h5", "run.json"])
         for i, (_, text, _) in enumerate(texts(done)):
             path = os.path.join(folder, "texts", names[i])
             with open(path, encoding="utf-8", newline="") as f:
@@ -174,7 +175,8 @@ class Text(Case):
         self.assertIn("tokens/s", four.err)
 
     def test_more_ranks_than_layers_leave_some_idle(self):
-        done = self.run_well("run", "-p", "x", "-n", "5", np=12)
+        done = self.run_well("run", "-p", "x", "-n", "5", "--plan",
+                             "estimate", np=12)
         self.assertRegex(done.err, r"\b2 ranks idle\b")
         done = self.run_well("run", "-p", "x", "-n", "5", "--json", "--split",
                              "8", np=3)

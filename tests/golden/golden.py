@@ -60,7 +60,8 @@ def check(tool, folder, name, golden):
     scale = golden["range" if is_bf16 else "deviation"]
     bound = BF16_BOUND if is_bf16 else F32_BOUND
     said = call(tool, "run", "-m", weights, "--prompt-ids", ids,
-                "-n", str(N_GREEDY), "--temp", "0", "--ignore-eos", "--json")
+                "-n", str(N_GREEDY), "--temp", "0", "--ignore-eos", "--json",
+                "--metrics", "off")
     greedy = json.loads(said)["ids"]
     same = 0
     while same < len(greedy) and greedy[:same + 1] == \

@@ -11,7 +11,7 @@
 #include "../../src/cli/option_table.h"
 #include "../../src/cli/options.h"
 
-enum { MAX_ARGV = 12 };
+enum { MAX_ARGV = 16 };
 
 /* A command line, in writable memory as main gets it. */
 typedef struct line {
@@ -76,7 +76,7 @@ static double number_for(const ndl_option *o)
 
 static void value_text(const ndl_option *o, char *out, size_t cap)
 {
-    if (o->type == NDL_OPTION_TEXT)
+    if (o->type == NDL_OPTION_TEXT || o->type == NDL_OPTION_LIST)
         snprintf(out, cap, "-a=b");
     else if (o->type == NDL_OPTION_REAL)
         snprintf(out, cap, "%.9g", number_for(o));
@@ -91,6 +91,10 @@ static void check_value(const ndl_options *o, const ndl_option *opt)
     case NDL_OPTION_FLAG: assert_true(*(const bool *)at); break;
     case NDL_OPTION_TEXT:
         assert_string_equal(*(const char *const *)at, "-a=b");
+        break;
+    case NDL_OPTION_LIST:
+        assert_int_equal(((const ndl_options_list *)at)->n, 1);
+        assert_string_equal(((const ndl_options_list *)at)->at[0], "-a=b");
         break;
     case NDL_OPTION_INT:
         assert_int_equal(*(const int *)at, (int)number_for(opt));
@@ -202,7 +206,12 @@ static void defaults_are_those_of_the_table(void **state)
         const void *at = field(&o, opt);
         switch (opt->type) {
         case NDL_OPTION_FLAG: assert_false(*(const bool *)at); break;
-        case NDL_OPTION_TEXT: assert_null(*(const char *const *)at); break;
+        case NDL_OPTION_TEXT:
+            assert_ptr_equal(*(const char *const *)at, text);
+            break;
+        case NDL_OPTION_LIST:
+            assert_int_equal(((const ndl_options_list *)at)->n, 0);
+            break;
         case NDL_OPTION_INT:
             assert_int_equal(*(const int *)at, text ? atoi(text) : 0);
             break;
@@ -400,6 +409,58 @@ static void pages_of_help_are_complete_and_narrow(void **state)
     free(overview);
 }
 
+static void option_of_a_list_keeps_every_value(void **state)
+{
+    (void)state;
+    ndl_options o;
+    assert_int_equal(parse("run --emulate a --emulate=b", &o), NDL_OK);
+    assert_int_equal(o.emulate.n, 2);
+    assert_string_equal(o.emulate.at[0], "a");
+    assert_string_equal(o.emulate.at[1], "b");
+    char *argv[2 * NDL_OPTIONS_LIST + 5];
+    char name[] = "--emulate", value[] = "x", tool[] = "noodle-mpi";
+    int argc = 0;
+    argv[argc++] = tool;
+    for (int i = 0; i <= NDL_OPTIONS_LIST; i++) {
+        argv[argc++] = name;
+        argv[argc++] = value;
+    }
+    argv[argc] = NULL;
+    assert_int_equal(ndl_options_parse(&o, argc, argv), NDL_EUSAGE);
+    ndl_status_clear();
+}
+
+static const char *fact(const ndl_options_fact *facts, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(facts[i].name, name) == 0) return facts[i].text;
+    fail_msg("no fact is called %s", name);
+    return NULL;
+}
+
+static void facts_say_what_all_options_are_set_to(void **state)
+{
+    (void)state;
+    enum { CAP = 96 };
+    ndl_options o;
+    ndl_options_fact facts[CAP];
+    assert_int_equal(parse("run -n 7 --temp 0.5 --json --emulate a "
+                           "--emulate b --split 1,2",
+                           &o),
+                     NDL_OK);
+    const int n = ndl_options_facts(&o, facts, CAP);
+    assert_true(n > 10 && n < CAP);
+    assert_string_equal(fact(facts, n, "predict"), "7");
+    assert_string_equal(fact(facts, n, "temp"), "0.5");
+    assert_string_equal(fact(facts, n, "json"), "yes");
+    assert_string_equal(fact(facts, n, "ignore-eos"), "no");
+    assert_string_equal(fact(facts, n, "emulate"), "a b");
+    assert_string_equal(fact(facts, n, "split"), "1,2");
+    assert_string_equal(fact(facts, n, "top-k"), "40");
+    assert_string_equal(fact(facts, n, "prompt"), "");
+    assert_int_equal(ndl_options_facts(&o, facts, 3), 3);
+}
+
 static void help_for_no_command_is_eusage(void **state)
 {
     (void)state;
@@ -426,6 +487,8 @@ int main(void)
         cmocka_unit_test(word_of_any_length_is_refused_in_peace),
         cmocka_unit_test(words_that_are_no_options_are_arguments),
         cmocka_unit_test(pages_of_help_are_complete_and_narrow),
+        cmocka_unit_test(option_of_a_list_keeps_every_value),
+        cmocka_unit_test(facts_say_what_all_options_are_set_to),
         cmocka_unit_test(help_for_no_command_is_eusage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,42 @@
+"""What the benches that run the program share: prompts, runs, provenance."""
+import json
+import os
+import random
+import subprocess
+import sys
+
+
+def write_prompts(path, count, length):
+    """The same lines of letters every time: a byte is a token."""
+    rng = random.Random(1)
+    with open(path, "w") as f:
+        for _ in range(count):
+            f.write("".join(rng.choices("abcdefghij klmnop", k=length)) + "\n")
+
+
+def run(tool, np, arguments, timeout=300):
+    """`tool run ARGUMENTS --json` on np ranks of this node; its JSON."""
+    env = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1",
+               OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+    command = ["mpirun", "-q", "--oversubscribe", "--bind-to", "none", "-np",
+               str(np), tool, "run", *arguments, "--temp", "0", "--ignore-eos",
+               "--json"]
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=timeout)
+    if done.returncode != 0:
+        sys.exit(done.stderr.decode())
+    return json.loads(done.stdout)
+
+
+def processor():
+    with open("/proc/cpuinfo") as f:
+        for line in f:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return "unknown"
+
+
+def print_provenance(**facts):
+    print(f"# processor: {processor()}, {os.cpu_count()} cores")
+    for name, value in facts.items():
+        print(f"# {name}: {value}")

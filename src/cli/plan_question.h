@@ -1,0 +1,36 @@
+/*
+ * plan_question.h - what the options of `plan` ask: which model, which nodes,
+ * which work, and what the plan is to be best at.
+ */
+#ifndef NDL_PLAN_QUESTION_H
+#define NDL_PLAN_QUESTION_H
+
+#include "noodle/strategy.h"
+#include "strategy_options.h"
+
+/* Everything that a plan is made of; zeroed before it is filled. */
+typedef struct ndl_plan_question {
+    ndl_model model;
+    ndl_dtype dtype, kv_dtype;
+    ndl_profile profile; /* n_ranks 0: none */
+    ndl_cluster cluster;
+    ndl_plan_costs costs;
+    ndl_workload workload;
+    int context, n_slots;
+    ndl_strategy_options wishes;
+
+    /* The same with weights of half the size, if there are such. */
+    bool has_next;
+    ndl_cluster next_cluster;
+    ndl_plan_costs next_costs;
+} ndl_plan_question;
+
+/**
+ * Fill it from the options; reads the files that they name.
+ * @return NDL_OK; NDL_EUSAGE naming the option; NDL_ENOINPUT, NDL_EDATA,
+ *         NDL_ECONFIG (a profile of another model), NDL_EOS.
+ */
+ndl_status ndl_plan_question_read(ndl_plan_question *q, const ndl_options *o);
+void ndl_plan_question_fini(ndl_plan_question *q);
+
+#endif /* NDL_PLAN_QUESTION_H */

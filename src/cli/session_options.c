@@ -1,0 +1,149 @@
+/* session_options.c - see session_options.h. */
+#include "session_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+ndl_status ndl_session_options_load(const char *name, ndl_load *out)
+{
+    if (ndl_load_parse(name, out)) return NDL_OK;
+    return NDL_FAIL(NDL_EUSAGE, "--load %s: give auto, map or copy", name);
+}
+
+static ndl_status bad_emulate(const char *text)
+{
+    return NDL_FAIL(NDL_EUSAGE,
+                    "--emulate %s: give rank=R,speed=S with a rank that hosts "
+                    "a stage and 0.001 <= S <= 1",
+                    text);
+}
+
+/* One "rank=R,speed=S". */
+static ndl_status set_speed(double *speeds, int size, const char *text)
+{
+    int rank = -1, used = 0;
+    double speed = 0.0;
+    if (sscanf(text, "rank=%d,speed=%lf%n", &rank, &speed, &used) != 2 ||
+        text[used] != '\0' || rank < 0 || rank >= size ||
+        (rank == 0 && size > 1) || !(speed >= 0.001 && speed <= 1.0))
+        return bad_emulate(text);
+    speeds[rank] = speed;
+    return NDL_OK;
+}
+
+ndl_status ndl_session_options_speeds(const ndl_options_list *emulate, int size,
+                                      double **out)
+{
+    if (emulate->n == 0) return NDL_OK;
+    double *speeds = malloc((size_t)size * sizeof *speeds);
+    if (!speeds) return NDL_FAIL(NDL_EOS, "--emulate: out of memory");
+    for (int r = 0; r < size; r++) speeds[r] = 1.0;
+    ndl_status st = NDL_OK;
+    for (int i = 0; i < emulate->n && st == NDL_OK; i++)
+        st = set_speed(speeds, size, emulate->at[i]);
+    if (st == NDL_OK)
+        *out = speeds;
+    else
+        free(speeds);
+    return st;
+}
+
+/* Measuring pays where there is something to choose: with two stages or more.
+ */
+static void choose_plan(const ndl_options *o, ndl_session_setup *setup)
+{
+    const bool any = setup->comm->size > 2 && !o->split;
+    if (!o->plan) {
+        setup->plan_by = any ? NDL_PLAN_BY_MEASURE : NDL_PLAN_BY_SHAPE;
+    } else if (strcmp(o->plan, "estimate") == 0) {
+        setup->plan_by = NDL_PLAN_BY_SHAPE;
+    } else if (strcmp(o->plan, "measure") == 0) {
+        setup->plan_by = NDL_PLAN_BY_MEASURE;
+    } else {
+        setup->plan_by = NDL_PLAN_BY_FILE;
+        setup->plan_file = o->plan;
+    }
+    setup->save_profile = o->save_profile;
+}
+
+static ndl_status check_plan(const ndl_options *o,
+                             const ndl_session_setup *setup)
+{
+    if (o->save_profile && setup->plan_by != NDL_PLAN_BY_MEASURE)
+        return NDL_FAIL(NDL_EUSAGE,
+                        "--save-profile: nothing is measured: give --plan "
+                        "measure");
+    return NDL_OK;
+}
+
+/* The ranks that may host a stage, as the pins call them and in the order in
+ * which a profile has them. */
+static ndl_status read_wishes(ndl_session_options *s, const ndl_options *o,
+                              const ndl_session_setup *setup)
+{
+    const int size = setup->comm->size, first = size > 1;
+    ndl_cluster ranks = { .n = size - first };
+    const ndl_strategy_context context = { .cluster = &ranks,
+                                           .n_blocks = setup->model->n_layers };
+    ranks.nodes = calloc((size_t)ranks.n, sizeof *ranks.nodes);
+    if (!ranks.nodes) return NDL_FAIL(NDL_EOS, "plan: out of memory");
+    for (int i = 0; i < ranks.n; i++) {
+        ranks.nodes[i].rank = first + i;
+        snprintf(ranks.nodes[i].name, sizeof ranks.nodes[i].name, "%d",
+                 first + i);
+    }
+    const ndl_status st = ndl_strategy_options_read(&s->wishes, o, &context);
+    free(ranks.nodes);
+    return st;
+}
+
+/* metrics.h5 in --out or here; the name of a job keeps those of jobs that share
+ * a folder apart.  A folder that cannot be written is the user's choice for
+ * results, not for this: only a file that was asked for is worth an error. */
+static void choose_metrics(ndl_session_options *s, const ndl_options *o,
+                           ndl_session_setup *setup)
+{
+    const char *dir = o->out ? o->out : ".", *job = getenv("SLURM_JOB_ID");
+    char suffix[40] = "";
+    setup->metrics = NULL;
+    if (o->metrics && strcmp(o->metrics, "off") == 0) return;
+    if (o->metrics) {
+        setup->metrics = o->metrics;
+        return;
+    }
+    if (access(dir, W_OK) != 0) return;
+    if (job && strlen(job) < 32 && strspn(job, "0123456789_") == strlen(job))
+        snprintf(suffix, sizeof suffix, "-%s", job);
+    snprintf(s->metrics, sizeof s->metrics, "%s%smetrics%s.h5",
+             o->out ? o->out : "", o->out ? "/" : "", suffix);
+    setup->metrics = s->metrics;
+}
+
+ndl_status ndl_session_options_fill(ndl_session_options *s,
+                                    const ndl_options *o,
+                                    ndl_session_setup *setup)
+{
+    choose_plan(o, setup);
+    NDL_TRY(check_plan(o, setup));
+    NDL_TRY(ndl_session_options_load(o->load, &setup->load));
+    NDL_TRY(
+        ndl_session_options_speeds(&o->emulate, setup->comm->size, &s->speeds));
+    setup->speeds = s->speeds;
+    NDL_TRY(read_wishes(s, o, setup));
+    setup->strategy = s->wishes.setup;
+    setup->stage_in = o->stage_in;
+    choose_metrics(s, o, setup);
+    const int n = ndl_options_facts(o, s->facts, NDL_SESSION_FACTS);
+    for (int i = 0; i < n; i++)
+        s->config[i] = (ndl_metrics_fact){ s->facts[i].name, s->facts[i].text };
+    setup->config = s->config;
+    setup->n_config = n;
+    return NDL_OK;
+}
+
+void ndl_session_options_fini(ndl_session_options *s)
+{
+    free(s->speeds);
+    s->speeds = NULL;
+}

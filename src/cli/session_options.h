@@ -1,0 +1,42 @@
+/*
+ * session_options.h - from what the user gave to what a session takes: plan,
+ * strategy, loading, emulation, metrics.  Private to src/cli.
+ */
+#ifndef NDL_CLI_SESSION_OPTIONS_H
+#define NDL_CLI_SESSION_OPTIONS_H
+
+#include "noodle/session.h"
+#include "options.h"
+#include "strategy_options.h"
+
+enum { NDL_SESSION_FACTS = 96 };
+
+/* Storage behind a session setup; freed by ndl_session_options_fini. */
+typedef struct ndl_session_options {
+    double *speeds; /* (size) or NULL */
+    ndl_strategy_options wishes;
+    char metrics[4400];
+    ndl_options_fact facts[NDL_SESSION_FACTS];
+    ndl_metrics_fact config[NDL_SESSION_FACTS];
+} ndl_session_options;
+
+/** "rank=2,speed=0.2": one or several ranks.
+ * @param[out] speeds  (size) malloc'ed, or NULL if none was given
+ * @return NDL_OK; NDL_EUSAGE naming the word; NDL_EOS. */
+ndl_status ndl_session_options_speeds(const ndl_options_list *emulate, int size,
+                                      double **speeds);
+
+/** --load.  @return NDL_OK; NDL_EUSAGE. */
+ndl_status ndl_session_options_load(const char *name, ndl_load *out);
+
+/**
+ * Fill in what `run` decides by options: plan, strategy, load, stage-in,
+ * emulation, metrics.  The setup borrows from `s`, which must not move.
+ * @return NDL_OK; NDL_EUSAGE; NDL_EOS.
+ */
+ndl_status ndl_session_options_fill(ndl_session_options *s,
+                                    const ndl_options *o,
+                                    ndl_session_setup *setup);
+void ndl_session_options_fini(ndl_session_options *s);
+
+#endif /* NDL_CLI_SESSION_OPTIONS_H */
