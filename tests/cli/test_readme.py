@@ -12,6 +12,11 @@ import unittest
 import tool
 from tool import Case
 
+try:
+    import pandas
+except ImportError:
+    pandas = None
+
 ROOT = os.path.dirname(os.path.dirname(tool.HERE))
 BUNDLED = os.path.join(ROOT, "models", "shakespeare", "model.safetensors")
 
@@ -46,7 +51,7 @@ class Readme(Case):
 
     @unittest.skipUnless(tool.h5py and tool.numpy, "needs h5py and numpy")
     def test_python_reads_a_matrix_back(self):
-        code = blocks("python")[0]
+        code, = [b for b in blocks("python") if "matrix" in b]
         folder = tool.make_folder("readme")
         shutil.copy(tool.MODEL, os.path.join(folder, "shakespeare.h5"))
         done = subprocess.run([sys.executable, "-c", code], cwd=folder,
@@ -59,9 +64,19 @@ class Readme(Case):
         want = source_matrix("model.layers.3.mlp.down_proj.weight")
         self.assertTrue((read == want).all())
 
+    @unittest.skipUnless(tool.h5py and pandas, "needs h5py and pandas")
+    def test_pandas_reads_the_steps_of_a_run(self):
+        code, = [b for b in blocks("python") if "pandas" in b]
+        folder = tool.make_folder("readme-run")
+        self.run_well("run", "-p", "ROMEO:", "-n", "8", np=3, cwd=folder)
+        done = subprocess.run([sys.executable, "-c", code], cwd=folder,
+                              stdout=subprocess.PIPE, check=True, timeout=60)
+        lines = done.stdout.decode().splitlines()
+        self.assertEqual([line.split()[0] for line in lines[2:]], ["1", "2"])
+
     def test_commands_that_it_names_exist(self):
         with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
-            text = f.read()
+            text = f.read().split("| command |")[1].split("\n\n")[0]
         table = re.findall(r"^\| (`[a-z`, ]+`) \|", text, re.M)
         names = re.findall(r"`([a-z]+)`", " ".join(table))
         self.assertGreaterEqual(len(names), 7)
