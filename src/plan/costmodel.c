@@ -26,6 +26,11 @@ static const double min_sec = 1e-12, max_sec = 3600.0;
  * is a few percent on a machine that others use too. */
 static const double clear_share = 0.05;
 
+/* By this share of the fewer keys contexts must differ to tell a slope at all:
+ * with one key more a row, the noise of emulated ranks (bench/emulate.py) gave
+ * slopes that tripled the time of a chunk. */
+static const double lever_share = 0.5;
+
 static const char *const kind_names[NDL_N_LAYER_KINDS] = {
     [NDL_LAYER_EMBED] = "embedding",
     [NDL_LAYER_BLOCK] = "block",
@@ -179,7 +184,8 @@ static ndl_status make_grid(grid *g, ndl_layer_kind kind,
 
 /* Seconds a key, by least squares, where a knot saw several contexts.  Where
  * they changed its time by a few percent only, the slope is mostly noise, which
- * a long context would multiply: such a knot believes its neighbours.  If all
+ * a long context would multiply: such a knot believes its neighbours.  So does
+ * one whose contexts hardly differ: noise divided by next to no keys.  If all
  * are like that, they share one slope, each with the weight that its keys have
  * in its time. */
 static void fit_keys(grid *g, int crowded, int form)
@@ -190,7 +196,7 @@ static void fit_keys(grid *g, int crowded, int form)
     for (int i = 0; i < g->n; i++) {
         const sums *s = &g->of[crowded][form][i];
         const double spread = s->most_keys - s->least_keys;
-        seen[i] = s->n >= 2 && spread > 0.0;
+        seen[i] = s->n >= 2 && spread > lever_share * s->least_keys;
         if (!seen[i]) continue;
         const double mean = s->sec / s->n;
         const double slope = (s->n * s->keys_sec - s->keys * s->sec) /

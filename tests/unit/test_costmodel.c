@@ -202,6 +202,18 @@ static void faint_slopes_believe_clear_ones(void **state)
     NEAR(c.curve[NDL_LAYER_BLOCK][1].key_sec[1], 1e-9);
 }
 
+/* A context of one key beside none: noise, and not a price. */
+static void contexts_that_hardly_differ_tell_no_slope(void **state)
+{
+    (void)state;
+    set s = { 0 };
+    add(&s, NDL_LAYER_BLOCK, 128, 1, 0, 1, 0.10);
+    add(&s, NDL_LAYER_BLOCK, 128, 1, 1, 1, 0.12);
+    const ndl_cost c = fitted(&s);
+    NEAR(c.curve[NDL_LAYER_BLOCK][1].shared_key_sec[0] + 1.0, 1.0);
+    NEAR(c.curve[NDL_LAYER_BLOCK][1].sec[0], 0.11);
+}
+
 static void slopes_that_are_all_faint_are_shared(void **state)
 {
     (void)state;
@@ -515,6 +527,7 @@ int main(void)
         TEST(seconds_a_key_are_never_negative),
         TEST(seconds_without_keys_are_never_negative),
         TEST(faint_slopes_believe_clear_ones),
+        TEST(contexts_that_hardly_differ_tell_no_slope),
         TEST(slopes_that_are_all_faint_are_shared),
         TEST(missing_crowding_takes_the_other_curve),
         TEST(crowding_with_few_row_counts_takes_the_shape_of_the_other),
