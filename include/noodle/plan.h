@@ -64,6 +64,10 @@ typedef struct ndl_plan_stage {
     char why[160];
 } ndl_plan_stage;
 
+/** What a stage needs by its layers, embedding and head: fills params,
+ * weight_bytes, kv_bytes and buffer_bytes. */
+void ndl_plan_stage_needs(ndl_plan_stage *s, const ndl_plan_costs *costs);
+
 enum { NDL_PLAN_NOTES = 8 };
 
 typedef struct ndl_plan {

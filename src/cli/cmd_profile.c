@@ -33,8 +33,9 @@ static ndl_status measure(ndl_cli *cli, const ndl_profiling_setup *setup)
     const ndl_options *o = cli->options;
     ndl_profile p;
     NDL_TRY(ndl_profiling_lead(cli->comm, setup, &p));
-    ndl_status st = o->out ? ndl_profile_save(&p, o->out) : NDL_OK;
-    if (st == NDL_OK) st = print(o, &p);
+    /* Shown first: nothing measured is lost if it cannot be kept. */
+    ndl_status st = print(o, &p);
+    if (st == NDL_OK && o->out) st = ndl_profile_save(&p, o->out);
     ndl_profile_fini(&p);
     return st;
 }

@@ -166,6 +166,9 @@ static ndl_status choose(ndl_load *out, const ndl_weights_how *how,
     *out = how->load;
     if (how->load != NDL_LOAD_AUTO) return NDL_OK;
     *out = NDL_LOAD_MAP;
+    /* What is smaller than the measurement is not worth it: a step reads such a
+     * part in milliseconds, and measuring takes a tenth of a second. */
+    if (p->all < NDL_LOAD_MEASURE_BYTES) return NDL_OK;
     if (p->all + p->all / 20 > room || NDL_LOAD_MEASURE_BYTES > room)
         return NDL_OK;
     ndl_load_facts facts;

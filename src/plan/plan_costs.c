@@ -34,3 +34,17 @@ ndl_status ndl_plan_costs_of(ndl_plan_costs *out, const ndl_model *m,
     *out = c;
     return NDL_OK;
 }
+
+void ndl_plan_stage_needs(ndl_plan_stage *s, const ndl_plan_costs *c)
+{
+    const bool both = s->embed && s->head; /* a tied matrix is there once */
+    s->params = s->n_layers * c->block_params +
+                (s->embed ? c->embed_params : 0) +
+                (s->head ? c->head_params : 0) - (both ? c->shared_params : 0);
+    s->weight_bytes = (uint64_t)s->n_layers * c->block_bytes +
+                      (s->embed ? c->embed_bytes : 0) +
+                      (s->head ? c->head_bytes : 0) -
+                      (both ? c->shared_bytes : 0);
+    s->kv_bytes = (uint64_t)s->n_layers * c->kv_bytes;
+    s->buffer_bytes = c->buffer_bytes + (s->head ? c->logits_bytes : 0);
+}

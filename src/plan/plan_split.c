@@ -156,11 +156,7 @@ static ndl_status build(ndl_plan *out, const ndl_plan_costs *c,
         s->embed = i == 0;
         s->head = has_head(c, p);
         s->n_threads = r->n_threads;
-        s->params = work_of(c, p) + (s->embed ? c->embed_params : 0) -
-                    (has_both_ends(c, p) ? c->shared_params : 0);
-        s->weight_bytes = weights_of(c, p);
-        s->kv_bytes = (uint64_t)s->n_layers * c->kv_bytes;
-        s->buffer_bytes = buffers_of(c, p);
+        ndl_plan_stage_needs(s, c);
         s->free_bytes = r->free_bytes;
         memcpy(s->host, r->host, sizeof s->host);
         say_why(c, p, largest, s);

@@ -161,24 +161,16 @@ static void say_why(const report *r, int stage, ndl_plan_stage *out)
 static void fill_stage(report *r, int stage)
 {
     const ndl_partition_stage *s = &r->s->stages[stage];
-    const ndl_plan_costs *c = r->task->costs;
     const ndl_node *node = node_of(r, stage);
     ndl_plan_stage *p = &r->plan.stages[stage];
     const bool embed = s->first == 0, head = s->first + s->n == r->t.n_items;
-    const bool both = embed && head;
     p->rank = node->rank;
     p->first_layer = embed ? 0 : s->first - 1;
     p->n_layers = s->n - embed - head;
     p->embed = embed;
     p->head = head;
     p->n_threads = node->n_threads;
-    p->params = p->n_layers * c->block_params + (embed ? c->embed_params : 0) +
-                (head ? c->head_params : 0) - (both ? c->shared_params : 0);
-    p->weight_bytes = (uint64_t)p->n_layers * c->block_bytes +
-                      (embed ? c->embed_bytes : 0) +
-                      (head ? c->head_bytes : 0) - (both ? c->shared_bytes : 0);
-    p->kv_bytes = (uint64_t)p->n_layers * c->kv_bytes;
-    p->buffer_bytes = c->buffer_bytes + (head ? c->logits_bytes : 0);
+    ndl_plan_stage_needs(p, r->task->costs);
     p->free_bytes = node->memory_bytes;
     memcpy(p->host, node->name, sizeof p->host);
     p->prompt_sec = prompt_sec(r, stage);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels.h"
 #include "noodle/log.h"
 #include "noodle/session.h"
 
@@ -132,4 +133,26 @@ void ndl_fleet_describe(const ndl_fleet *f, const double *speeds,
             out[r].memory_bytes =
                 ndl_hardware_share(f->all, f->size, f->hosts, r);
     }
+}
+
+json_t *ndl_fleet_signature(const ndl_fleet *f, const ndl_fleet_purpose *p)
+{
+    ndl_kernels kernels;
+    ndl_profile_rank *ranks = calloc((size_t)f->size, sizeof *ranks);
+    if (!ranks) return NULL;
+    ndl_kernels_init(&kernels, f->cpu_flags);
+    ndl_fleet_describe(f, p->speeds, ranks);
+    const ndl_profile_facts facts = {
+        .model = p->model,
+        .dtype = p->dtype,
+        .kv_dtype = p->kv_dtype,
+        .cpu_flags = f->cpu_flags,
+        .kernels = kernels.name,
+        .n_ranks = f->size,
+        .ranks = ranks,
+        .load = ndl_load_name(p->load),
+    };
+    json_t *signature = ndl_profile_signature(&facts);
+    free(ranks);
+    return signature;
 }

@@ -7,6 +7,7 @@
 
 #include "noodle/comm.h"
 #include "noodle/hardware.h"
+#include "noodle/load.h"
 #include "noodle/plan.h"
 #include "noodle/profile.h"
 
@@ -45,5 +46,16 @@ void ndl_fleet_warn_of_binding(const ndl_fleet *f);
  * @param[out] out  (size), zeroed first */
 void ndl_fleet_describe(const ndl_fleet *f, const double *speeds,
                         ndl_profile_rank *out);
+
+/* What a profile of the fleet is for. */
+typedef struct ndl_fleet_purpose {
+    const ndl_model *model;
+    ndl_dtype dtype, kv_dtype;
+    ndl_load load;
+    const double *speeds; /* (size) or NULL */
+} ndl_fleet_purpose;
+
+/** The signature that a profile made now would have; NULL: out of memory. */
+json_t *ndl_fleet_signature(const ndl_fleet *f, const ndl_fleet_purpose *p);
 
 #endif /* NDL_FLEET_H */

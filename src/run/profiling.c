@@ -134,24 +134,6 @@ static ndl_status write_order(order *o, const ndl_profiling_setup *s,
     return NDL_OK;
 }
 
-static json_t *sign(const ndl_profiling_setup *s, const ndl_fleet *f,
-                    const ndl_profile_rank *ranks)
-{
-    ndl_kernels kernels;
-    ndl_kernels_init(&kernels, f->cpu_flags);
-    const ndl_profile_facts facts = {
-        .model = s->model,
-        .dtype = s->dtype,
-        .kv_dtype = s->kv_dtype,
-        .cpu_flags = f->cpu_flags,
-        .kernels = kernels.name,
-        .n_ranks = f->size,
-        .ranks = ranks,
-        .load = ndl_load_name(s->load),
-    };
-    return ndl_profile_signature(&facts);
-}
-
 /* Rank 0, after the greetings. */
 static ndl_status lead_fleet(ndl_comm *comm, const ndl_profiling_setup *s,
                              ndl_fleet *f, ndl_profile *p)
@@ -167,7 +149,9 @@ static ndl_status lead_fleet(ndl_comm *comm, const ndl_profiling_setup *s,
     if (st == NDL_OK) st = write_order(&o, s, f);
     if (st == NDL_OK) {
         ndl_fleet_describe(f, s->speeds, p->ranks);
-        p->signature = sign(s, f, p->ranks);
+        const ndl_fleet_purpose purpose = { s->model, s->dtype, s->kv_dtype,
+                                            s->load, s->speeds };
+        p->signature = ndl_fleet_signature(f, &purpose);
         if (!p->signature) st = NDL_FAIL(NDL_EOS, "probe: out of memory");
     }
     NDL_TRY_GOTO(done, st, ndl_comm_agree(comm, st));

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels.h"
 #include "noodle/file.h"
 #include "noodle/forward.h"
 #include "noodle/log.h"
@@ -105,31 +104,15 @@ static ndl_status by_profile_file(const ndl_session_setup *s,
                                   ndl_session_choice *out)
 {
     ndl_profile p;
-    ndl_kernels kernels;
-    json_t *now = NULL;
-    ndl_status st = NDL_OK;
     NDL_TRY(ndl_profile_load(&p, s->plan_file));
-    ndl_profile_rank *ranks = calloc((size_t)f->size, sizeof *ranks);
-    if (ranks) {
-        ndl_kernels_init(&kernels, f->cpu_flags);
-        ndl_fleet_describe(f, s->speeds, ranks);
-        const ndl_profile_facts facts = {
-            .model = s->model,
-            .dtype = s->dtype,
-            .kv_dtype = (ndl_dtype)job->kv_dtype,
-            .cpu_flags = f->cpu_flags,
-            .kernels = kernels.name,
-            .n_ranks = f->size,
-            .ranks = ranks,
-            .load = ndl_load_name(s->load),
-        };
-        now = ndl_profile_signature(&facts);
-    }
-    if (!now) st = NDL_FAIL(NDL_EOS, "profile: out of memory");
+    const ndl_fleet_purpose purpose = { s->model, s->dtype,
+                                        (ndl_dtype)job->kv_dtype, s->load,
+                                        s->speeds };
+    json_t *now = ndl_fleet_signature(f, &purpose);
+    ndl_status st = now ? NDL_OK : NDL_FAIL(NDL_EOS, "profile: out of memory");
     if (st == NDL_OK) st = ndl_profile_match(&p, now, s->plan_file);
     if (st == NDL_OK) st = by_profile(s, f, &p, costs, out);
     json_decref(now);
-    free(ranks);
     ndl_profile_fini(&p);
     return st;
 }
@@ -163,16 +146,7 @@ static ndl_status check_stage(const ndl_plan_stage *stage, int i,
 static void renew_stage(ndl_plan_stage *s, const ndl_plan_costs *c,
                         const ndl_fleet *f)
 {
-    const bool both = s->embed && s->head;
-    s->weight_bytes = (uint64_t)s->n_layers * c->block_bytes +
-                      (s->embed ? c->embed_bytes : 0) +
-                      (s->head ? c->head_bytes : 0) -
-                      (both ? c->shared_bytes : 0);
-    s->params = s->n_layers * c->block_params +
-                (s->embed ? c->embed_params : 0) +
-                (s->head ? c->head_params : 0) - (both ? c->shared_params : 0);
-    s->kv_bytes = (uint64_t)s->n_layers * c->kv_bytes;
-    s->buffer_bytes = c->buffer_bytes + (s->head ? c->logits_bytes : 0);
+    ndl_plan_stage_needs(s, c);
     if (s->rank < 0 || s->rank >= f->size) return;
     s->free_bytes = ndl_hardware_share(f->all, f->size, f->hosts, s->rank);
     memcpy(s->host, f->all[s->rank].host, sizeof s->host);

@@ -84,7 +84,9 @@ ndl_status ndl_store_fail(const ndl_store *s, const char *verb,
     if (s->writing)
         return NDL_FAIL(NDL_EIO, "%s: cannot %s %s: %s: check the free space",
                         s->path, verb, name, why);
-    return NDL_FAIL(NDL_EDATA, "%s: cannot %s %s: %s: import the model again",
+    return NDL_FAIL(NDL_EDATA,
+                    "%s: cannot %s %s: %s: import the model again, "
+                    "or write the file anew if it is no model",
                     s->path, verb, name, why);
 }
 
