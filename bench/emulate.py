@@ -2,12 +2,13 @@
 """Does a plan for unequal ranks gain what was predicted?  (emulated)
 
     emulate.py TOOL MODEL [--speeds 0.4,0.2,0.1] [--split 4,4,4] [--rounds 3]
-               [--within 0.05]
+               [--scale 0.5] [--within 0.05]
 
 Ranks are slowed down by waiting, so that what they compute is a small share of
-the time.  A is the equal split, B what the probe and the strategy `throughput`
-give; both are measured and both get their times from the probe.  Compared are
-the predicted and the measured gain of B over A.  Runs are interleaved; CSV.
+the time: --scale makes all of them slower still.  A is the equal split, B what
+the probe and the strategy `throughput` give; both are measured and both get
+their times from the probe.  Compared are the predicted and the measured gain of
+B over A, each once the pipeline is full.  Runs are interleaved; CSV.
 Exits 1 if they differ by more than --within of the prediction.
 """
 import argparse
@@ -16,20 +17,30 @@ import statistics
 import sys
 import tempfile
 
+import h5py
+
 import tool_runs
 
-PROMPTS, SLOTS, LENGTH, NEW = 40, 6, 128, 1
+PROMPTS, SLOTS, LENGTH, NEW = 60, 6, 32, 1
 
 
-def one(tool, model, np, speeds, prompts, more):
+def steady_rate(metrics):
+    """Requests a second, from the moment when the pipeline was full."""
+    with h5py.File(metrics, "r") as f:
+        ends = sorted(f["requests"]["end_sec"][:])
+    return (PROMPTS - SLOTS) / (ends[-1] - ends[SLOTS - 1])
+
+
+def one(tool, model, speeds, folder, more):
+    metrics = os.path.join(folder, "metrics.h5")
+    prompts = os.path.join(folder, "prompts.txt")
     arguments = ["-m", model, "--prompts", prompts, "-n", str(NEW), "-np",
-                 str(SLOTS), "-t", "1", "--metrics", "off", "--plan",
-                 "measure"] + more
+                 str(SLOTS), "-t", "1", "-b", str(LENGTH), "--metrics",
+                 metrics, "--plan", "measure"] + more
     for rank, speed in enumerate(speeds, 1):
-        arguments += ["--emulate", f"rank={rank},speed={speed}"]
-    done = tool_runs.run(tool, np, arguments, 900)
-    tokens = done["timings"]["prompt_tokens"] + PROMPTS * NEW
-    return tokens / done["timings"]["total_sec"], done["plan"]
+        arguments += ["--emulate", f"rank={rank},speed={speed:g}"]
+    done = tool_runs.run(tool, len(speeds) + 1, arguments, 900)
+    return steady_rate(metrics), done["plan"]
 
 
 def main():
@@ -40,35 +51,36 @@ def main():
     p.add_argument("--speeds", default="0.4,0.2,0.1")
     p.add_argument("--split", default="4,4,4")
     p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--scale", type=float, default=0.5)
     p.add_argument("--within", type=float, default=1e9)
     a = p.parse_args()
-    speeds = [float(s) for s in a.speeds.split(",")]
+    speeds = [a.scale * float(s) for s in a.speeds.split(",")]
     ways = {"equal": ["--split", a.split], "planned": []}
-    rates, periods, splits = {}, {}, {}
+    rounds = []
     with tempfile.TemporaryDirectory() as folder:
-        prompts = os.path.join(folder, "prompts.txt")
-        tool_runs.write_prompts(prompts, PROMPTS, LENGTH)
+        tool_runs.write_prompts(os.path.join(folder, "prompts.txt"), PROMPTS,
+                                LENGTH)
         for _ in range(a.rounds):
-            for way, more in ways.items():
-                rate, plan = one(a.tool, a.model, len(speeds) + 1, speeds,
-                                 prompts, more)
-                rates.setdefault(way, []).append(rate)
-                periods.setdefault(way, []).append(plan["period_sec"])
-                splits[way] = "+".join(str(s["n_layers"])
-                                       for s in plan["stages"])
+            rounds.append({way: one(a.tool, a.model, speeds, folder, more)
+                           for way, more in ways.items()})
     tool_runs.print_provenance(
-        emulated=f"ranks 1..{len(speeds)} at speeds {a.speeds}",
+        emulated=f"ranks 1..{len(speeds)} at speeds "
+        + ":".join(f"{s:g}" for s in speeds),
         model=os.path.basename(a.model),
         workload=f"{PROMPTS} prompts of {LENGTH} tokens, {SLOTS} at a time, "
         f"{NEW} new each, {a.rounds} rounds, interleaved")
-    rate = {way: statistics.median(r) for way, r in rates.items()}
-    period = {way: statistics.median(t) for way, t in periods.items()}
-    print("way,blocks,predicted_period_sec,measured_tokens_per_sec")
-    for way in ways:
-        print(f"{way},{splits[way]},{period[way]:.4f},{rate[way]:.2f}")
-    predicted = period["equal"] / period["planned"]
-    measured = rate["planned"] / rate["equal"]
-    print(f"# gain predicted {predicted:.3f}, measured {measured:.3f}")
+    print("round,way,blocks,predicted_requests_per_sec,"
+          "measured_requests_per_sec")
+    for number, runs in enumerate(rounds, 1):
+        for way, (rate, plan) in runs.items():
+            blocks = "+".join(str(s["n_layers"]) for s in plan["stages"])
+            print(f"{number},{way},{blocks},{1 / plan['period_sec']:.4f},"
+                  f"{rate:.4f}")
+    predicted = statistics.median(r["equal"][1]["period_sec"] /
+                                  r["planned"][1]["period_sec"] for r in rounds)
+    measured = statistics.median(r["planned"][0] / r["equal"][0]
+                                 for r in rounds)
+    print(f"# median gain predicted {predicted:.3f}, measured {measured:.3f}")
     if abs(measured / predicted - 1) > a.within:
         sys.exit(f"measured and predicted gain differ by more than {a.within}")
 

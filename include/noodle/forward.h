@@ -52,14 +52,17 @@ typedef struct ndl_layer_clock {
 void ndl_forward_watch(ndl_forward *f, ndl_layer_clock *clocks);
 
 /**
- * Pretend to be slower: after each layer that took t seconds (of the processor,
- * if there is one thread), wait until t / speed have passed (speed in (0, 1];
- * 1: off).  For emulated nodes: the
- * processor is free meanwhile.
+ * Pretend to be slower: after each layer wait until t / speed have passed, t
+ * being the shortest time that a layer of this kind took so far for as many
+ * rows and keys (time of the processor, if there is one thread): an emulated
+ * rank is steady even where the real one is disturbed.  The processor is free
+ * meanwhile.
+ * @param speed  in (0, 1]; 1: no waiting, but times are still taken note of
  * @param idle  called while waiting, so that messages move; or NULL.
+ * @return NDL_OK; NDL_EOS.
  */
-void ndl_forward_slow(ndl_forward *f, double speed, void (*idle)(void *arg),
-                      void *arg);
+ndl_status ndl_forward_slow(ndl_forward *f, double speed,
+                            void (*idle)(void *arg), void *arg);
 
 /** Pure: what create() will reserve, for the plan. */
 ndl_forward_memory ndl_forward_memory_of(const ndl_model *m,

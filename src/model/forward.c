@@ -215,6 +215,7 @@ done:
 void ndl_forward_destroy(ndl_forward **f)
 {
     if (!*f) return;
+    free((*f)->pace);
     ndl_arena_destroy(&(*f)->kv_arena);
     ndl_arena_destroy(&(*f)->arena);
     free(*f);
@@ -265,11 +266,13 @@ static int place_rows(ndl_forward *f, const ndl_span *spans, int n_spans)
 {
     const ndl_model *m = f->model;
     int t = 0;
+    f->n_keys = 0;
     for (int s = 0; s < n_spans; s++) {
         NDL_ASSERT(t + spans[s].n_rows <= f->limits.max_rows);
         for (int i = 0; i < spans[s].n_rows; i++, t++) {
             f->row_slot[t] = spans[s].slot;
             f->row_pos[t] = spans[s].pos + i;
+            f->n_keys += spans[s].pos + i + 1;
             if (m->rope.kind != NDL_ROPE_NONE)
                 ndl_rope_table(f->rope + (size_t)t * (size_t)m->head_dim,
                                f->row_pos[t], f->inv_freq, m->head_dim / 2);

@@ -1,22 +1,27 @@
 /* forward_clock.c - the time of each layer, and layers that take longer than
  * they would. */
 #include <sched.h>
+#include <stdlib.h>
 
 #include "forward_parts.h"
 #include "noodle/clock.h"
+#include "pace.h"
 
 void ndl_forward_watch(ndl_forward *f, ndl_layer_clock *clocks)
 {
     f->clocks = clocks;
 }
 
-void ndl_forward_slow(ndl_forward *f, double speed, void (*idle)(void *arg),
-                      void *arg)
+ndl_status ndl_forward_slow(ndl_forward *f, double speed,
+                            void (*idle)(void *arg), void *arg)
 {
     NDL_ASSERT(speed > 0.0 && speed <= 1.0);
+    if (!f->pace) f->pace = calloc(1, sizeof *f->pace);
+    if (!f->pace) return NDL_FAIL(NDL_EOS, "forward pass: out of memory");
     f->speed = speed;
     f->idle = idle;
     f->idle_arg = arg;
+    return NDL_OK;
 }
 
 /* What others took of the processor, or a page that had to be found, is not the
@@ -29,8 +34,8 @@ static bool counts_work(const ndl_forward *f)
 
 double ndl_forward_layer_begin(ndl_forward *f)
 {
-    if (f->speed < 1.0 && counts_work(f)) f->work_begin = ndl_clock_cpu_sec();
-    return f->clocks || f->speed < 1.0 ? ndl_clock_sec() : 0.0;
+    if (f->pace && counts_work(f)) f->work_begin = ndl_clock_cpu_sec();
+    return f->clocks || f->pace ? ndl_clock_sec() : 0.0;
 }
 
 /* Linux wakes a sleeper about 50 us late: so much before the end we only let
@@ -60,14 +65,24 @@ static void count(ndl_layer_clock *c, int rows, double sec)
     c->steps++;
 }
 
+/* Layers of a part are the embedding, its blocks, the head; blocks are alike.
+ */
+static double full_speed_sec(ndl_forward *f, int layer, int rows, double work)
+{
+    const bool is_block = layer > 0 && layer <= f->part.n_layers;
+    const int kind = is_block ? 1 : layer == 0 ? 0 : 2;
+    return ndl_pace_note(f->pace, kind, rows, is_block ? f->n_keys : 0, work);
+}
+
 void ndl_forward_layer_end(ndl_forward *f, int layer, int rows, double begin)
 {
-    if (!f->clocks && f->speed >= 1.0) return;
+    if (!f->clocks && !f->pace) return;
     double now = ndl_clock_sec();
-    if (f->speed < 1.0) {
+    if (f->pace) {
         const double work =
             counts_work(f) ? ndl_clock_cpu_sec() - f->work_begin : now - begin;
-        now = wait_until(f, begin + work / f->speed);
+        const double sec = full_speed_sec(f, layer, rows, work);
+        if (f->speed < 1.0) now = wait_until(f, begin + sec / f->speed);
     }
     if (f->clocks) count(&f->clocks[layer], rows, now - begin);
 }

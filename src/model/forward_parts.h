@@ -43,6 +43,8 @@ struct ndl_forward {
     ndl_attend_scratch *scratch;                /* (threads)               */
     ndl_layer_clock *clocks; /* (part.n_layers + 2), or NULL: nobody looks */
     double speed;            /* 1: as it is */
+    struct ndl_pace *pace;   /* once it was slow, or NULL */
+    int64_t n_keys;          /* that the rows of the batch attend to */
     double work_begin;       /* processor time, of the layer that runs */
     void (*idle)(void *arg);
     void *idle_arg;

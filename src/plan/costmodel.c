@@ -424,15 +424,18 @@ void ndl_cost_scale(ndl_cost *c, double factor)
         }
 }
 
-/* Without keys.  Past the last knot along the last slope, which never falls:
- * a dip there is noise.  One knot alone is taken as all work, no rest. */
+/* Without keys.  Past the last knot along the slope that leads there from half
+ * its rows or less, since that from a near neighbour is mostly noise; it never
+ * falls: a dip is noise too.  One knot alone is taken as all work, no rest. */
 static double rest_sec(const ndl_cost_curve *v, double rows)
 {
     const int last = v->n - 1;
     if (rows <= v->rows[last]) return along(v->rows, v->sec, v->n, rows);
     if (last == 0) return v->sec[0] * rows / v->rows[0];
+    int from = last - 1;
+    while (from > 0 && v->rows[from] > v->rows[last] / 2.0) from--;
     const double slope =
-        (v->sec[last] - v->sec[last - 1]) / (v->rows[last] - v->rows[last - 1]);
+        (v->sec[last] - v->sec[from]) / (v->rows[last] - v->rows[from]);
     return v->sec[last] + fmax(slope, 0.0) * (rows - v->rows[last]);
 }
 

@@ -22,6 +22,7 @@ enum {
     ALL_AT_ONCE = -1, /* a round's turn: everybody */
     MAX_ROUNDS = 512,
     MAX_REPEATS = 256,
+    PACE_ROUNDS = 3,
     WANT_RUNS = 4,  /* of the slowest rank in a round: 3 whole ones */
     MUST_TURNS = 8, /* ranks of a node that measure alone in any case */
     SHALLOW = 16,   /* keys of a decode step that attends to little */
@@ -39,7 +40,7 @@ static const double long_run_share = 0.1;
 
 /* Who hosts, by rank. */
 typedef struct member {
-    int32_t node, hosts;
+    int32_t node, hosts, slow;
 } member;
 
 typedef struct round {
@@ -61,6 +62,7 @@ typedef struct probe {
     double begin_sec, max_sec;
     int turn; /* of this rank; -1: no other hosts on its node, or it does not */
     int n_turns;
+    bool any_slow;     /* an emulated rank */
     int n_together;    /* hosting ranks of this node */
     double *estimates; /* (size) on rank 0 */
     int n_rounds;
@@ -81,6 +83,8 @@ static void take_turns(probe *p, const member *all)
 {
     const int me = p->comm->rank;
     p->turn = -1;
+    for (int a = 0; a < p->comm->size; a++)
+        p->any_slow = p->any_slow || (all[a].hosts && all[a].slow);
     for (int a = 0; a < p->comm->size; a++) {
         int hosts = 0, before = 0;
         if (!all[a].hosts) continue;
@@ -99,7 +103,8 @@ static void take_turns(probe *p, const member *all)
 static ndl_status meet(probe *p)
 {
     const size_t size = (size_t)p->comm->size;
-    const member mine = { p->comm->node, p->setup->n_threads > 0 };
+    const member mine = { p->comm->node, p->setup->n_threads > 0,
+                          p->setup->speed < 1.0 };
     member *all = calloc(size, sizeof *all);
     ndl_status st = NDL_OK;
     p->estimates = calloc(size, sizeof *p->estimates);
@@ -150,6 +155,14 @@ static ndl_sample prompt(int rows, int context, int crowded)
     return s;
 }
 
+/* Of several short prompts. */
+static ndl_sample prompts(int sequences, int rows, int crowded)
+{
+    ndl_sample s = prompt(sequences * rows, 0, crowded);
+    s.sequences = sequences;
+    return s;
+}
+
 static ndl_sample decode(int sequences, int context, int crowded)
 {
     ndl_sample s = prompt(sequences, context, crowded);
@@ -176,6 +189,7 @@ static void list_rounds(probe *p)
     const int shallow = least(SHALLOW, context / 4);
     const int deep = least(DEEP, context / 2);
     const int below = least(DEEP, context - chunk);
+    const int sharing = ndl_probe_rig_prompts(s);
 
     add(p, decode(1, shallow, 1), true);
     add(p, layer(NDL_LAYER_EMBED, 1, 1), true);
@@ -183,6 +197,7 @@ static void list_rounds(probe *p)
     add(p, prompt(least(8, chunk), 0, 1), true);
     add(p, prompt(least(32, chunk), 0, 1), true);
     add(p, prompt(chunk, 0, 1), true);
+    if (sharing > 1) add(p, prompts(sharing, context, 1), true);
     add(p, decode(1, shallow, 0), true);
     add(p, layer(NDL_LAYER_HEAD, 1, 0), true);
     add(p, decode(slots, shallow, 1), true);
@@ -285,10 +300,26 @@ static void work(probe *p, const round *r, const order *o)
     keep(p, r->what, sec, n);
 }
 
+/* Collective.  What a slow rank waits in proportion to is the time of a rank
+ * that nobody disturbs: one after the other, and several times, since a busy
+ * machine is slow for a tenth of a second at a time. */
+static ndl_status find_paces(probe *p, const round *r)
+{
+    const int n_turns = p->n_turns > 0 ? p->n_turns : 1;
+    const int mine = p->turn < 0 ? 0 : p->turn;
+    for (int i = 0; p->any_slow && i < PACE_ROUNDS * n_turns; i++) {
+        if (works_in(p, r) && i % n_turns == mine)
+            ndl_probe_rig_pace(&p->rig, &r->what);
+        NDL_TRY(ndl_comm_agree(p->comm, NDL_OK));
+    }
+    return NDL_OK;
+}
+
 /* Collective. */
 static ndl_status run_round(probe *p, const round *r)
 {
     const bool works = works_in(p, r);
+    NDL_TRY(find_paces(p, r));
     const double mine = works ? estimate_sec(p, &r->what) : 0.0;
     order o = { 0 };
     NDL_TRY(ndl_comm_gather(p->comm, &mine, sizeof mine, p->estimates));

@@ -15,6 +15,7 @@ enum {
     MIN_RING = 2,      /* so that no block finds itself in a cache */
     COMPUTE_ROWS = 32, /* from here on arithmetic hides where weights are, and
                           a few blocks will do */
+    PACE_RUNS = 5,     /* the first of which may find memory untouched */
     ID_STEP = 7919     /* spreads ids over the table; prime */
 };
 
@@ -84,6 +85,14 @@ static bool shrink(ndl_probe_rig *rig)
     return true;
 }
 
+int ndl_probe_rig_prompts(const ndl_probe_setup *setup)
+{
+    const int context = clamp(setup->context, 2, NDL_PROBE_CONTEXT);
+    const int slots = clamp(setup->n_slots, 1, NDL_PROBE_SEQUENCES);
+    const int fit = clamp(setup->chunk_rows, 1, NDL_PROBE_ROWS) / context;
+    return clamp(fit, 1, slots);
+}
+
 ndl_status ndl_probe_rig_design(ndl_probe_rig *rig,
                                 const ndl_probe_setup *setup,
                                 uint64_t memory_bytes, uint64_t enough)
@@ -104,7 +113,8 @@ ndl_status ndl_probe_rig_design(ndl_probe_rig *rig,
     if (rig->model.n_layers <= rig->n_few) rig->n_few = 0;
     rig->model.context = context;
     rig->limits = (ndl_forward_limits){
-        .max_rows = chunk < context ? chunk : context,
+        .max_rows =
+            chunk < context ? chunk : ndl_probe_rig_prompts(setup) * context,
         .max_spans = slots,
         .n_slots = slots,
         .context = context,
@@ -158,31 +168,10 @@ static ndl_status make_layers(ndl_probe_rig *rig)
     return rig->n_few > 0 ? make_forward(rig, &rig->few, &few) : NDL_OK;
 }
 
-/* A decode step of all slots at each page of keys, and the longest prompt. */
-static void warm_up(ndl_probe_rig *rig, ndl_forward *f)
+static ndl_status set_speed(ndl_probe_rig *rig, double speed)
 {
-    ndl_span spans[NDL_PROBE_SEQUENCES];
-    const int slots = rig->limits.n_slots, rows = rig->limits.max_rows;
-    for (int at = 0; at < rig->limits.context; at += NDL_PAGE_KEYS) {
-        for (int i = 0; i < slots; i++) spans[i] = (ndl_span){ i, at, 1 };
-        ndl_forward_blocks(f, spans, slots <= rows ? slots : rows, rig->x);
-    }
-    spans[0] = (ndl_span){ 0, 0, rows };
-    ndl_forward_blocks(f, spans, 1, rig->x);
-    memcpy(rig->x, rig->origin,
-           (size_t)rows * (size_t)rig->model.width * sizeof *rig->x);
-}
-
-/* An emulated rank is slow by waiting, so slow that there may be time for one
- * run only: that run must not be the one that gets memory from the system. */
-static void emulate(ndl_probe_rig *rig)
-{
-    const double speed = rig->setup->speed;
-    if (speed >= 1.0) return;
-    warm_up(rig, rig->ring);
-    if (rig->few) warm_up(rig, rig->few);
-    ndl_forward_slow(rig->ring, speed, NULL, NULL);
-    if (rig->few) ndl_forward_slow(rig->few, speed, NULL, NULL);
+    NDL_TRY(ndl_forward_slow(rig->ring, speed, NULL, NULL));
+    return rig->few ? ndl_forward_slow(rig->few, speed, NULL, NULL) : NDL_OK;
 }
 
 ndl_status ndl_probe_rig_open(ndl_probe_rig *rig, const ndl_probe_setup *setup,
@@ -204,7 +193,7 @@ ndl_status ndl_probe_rig_open(ndl_probe_rig *rig, const ndl_probe_setup *setup,
         setup->load == NDL_LOAD_AUTO ? ndl_load_choose(&r.facts) : setup->load;
     NDL_TRY_GOTO(done, st, make_rows(&r));
     NDL_TRY_GOTO(done, st, make_layers(&r));
-    emulate(&r);
+    if (setup->speed < 1.0) NDL_TRY_GOTO(done, st, set_speed(&r, setup->speed));
     *rig = r;
     r = (ndl_probe_rig){ 0 };
 done:
@@ -280,18 +269,39 @@ static void touch_slots(ndl_probe_rig *rig, const ndl_sample *what)
     rig->n_touched = what->sequences;
 }
 
-double ndl_probe_rig_run(ndl_probe_rig *rig, const ndl_sample *what)
+/* Blocks add to their rows: run after run they would grow for ever. */
+static void renew_rows(ndl_probe_rig *rig, const ndl_sample *what)
 {
-    touch_slots(rig, what);
-    /* Blocks add to their rows: run after run they would grow for ever. */
     memcpy(rig->x, rig->origin,
            (size_t)what->rows * (size_t)rig->model.width * sizeof *rig->x);
-    const double begin = ndl_clock_sec();
+}
+
+static void run_layers(ndl_probe_rig *rig, const ndl_sample *what)
+{
     switch (what->kind) {
     case NDL_LAYER_EMBED: run_embedding(rig, what); break;
     case NDL_LAYER_HEAD: run_head(rig, what); break;
     default: run_blocks(rig, what); break;
     }
+}
+
+void ndl_probe_rig_pace(ndl_probe_rig *rig, const ndl_sample *what)
+{
+    if (rig->setup->speed >= 1.0) return; /* not the emulated one */
+    set_speed(rig, 1.0); /* cannot fail: open() was the first time */
+    for (int i = 0; i < PACE_RUNS; i++) {
+        renew_rows(rig, what);
+        run_layers(rig, what);
+    }
+    set_speed(rig, rig->setup->speed);
+}
+
+double ndl_probe_rig_run(ndl_probe_rig *rig, const ndl_sample *what)
+{
+    touch_slots(rig, what);
+    renew_rows(rig, what);
+    const double begin = ndl_clock_sec();
+    run_layers(rig, what);
     /* A clock may not see the least of layers, but nothing takes no time. */
     const double sec = ndl_clock_sec() - begin;
     return (sec > 1e-9 ? sec : 1e-9) / ndl_probe_rig_scale(rig, what);

@@ -37,6 +37,9 @@ typedef struct ndl_probe_rig {
  * not from the last cache.  Pure. */
 uint64_t ndl_probe_rig_beyond(const ndl_topology *t, int n_threads);
 
+/** Prompts as long as the context that share a chunk, 1 or more.  Pure. */
+int ndl_probe_rig_prompts(const ndl_probe_setup *setup);
+
 /**
  * What a rig of this setup may have: `enough` bytes of blocks, within
  * `memory_bytes` in all.  Pure.
@@ -56,6 +59,13 @@ void ndl_probe_rig_close(ndl_probe_rig *rig);
 /** Seconds of one run over those of one layer of the model: a run goes through
  * several blocks, or through a part of the vocabulary. */
 double ndl_probe_rig_scale(const ndl_probe_rig *rig, const ndl_sample *what);
+
+/**
+ * Before the first run: let a rank that is emulated run at full speed a few
+ * times.  It waits in proportion to the fastest time that it has seen, and
+ * there may be time for one slow run only.
+ */
+void ndl_probe_rig_pace(ndl_probe_rig *rig, const ndl_sample *what);
 
 /** Run once.  @return seconds of one layer of the model. */
 double ndl_probe_rig_run(ndl_probe_rig *rig, const ndl_sample *what);

@@ -492,7 +492,7 @@ static ndl_status make_forward(ndl_stage *s, const ndl_part *part, float speed)
                                &s->kernels, s->pool));
     if (s->clock.keeps) ndl_forward_watch(s->forward, s->clock.layers);
     if (speed > 0.0f && speed < 1.0f)
-        ndl_forward_slow(s->forward, (double)speed, poll_hook, s);
+        NDL_TRY(ndl_forward_slow(s->forward, (double)speed, poll_hook, s));
     if (!s->last) return NDL_OK;
     return ndl_stage_head_create(
         &s->head, s->forward, ndl_weights_model(s->weights), &s->kernels, job);

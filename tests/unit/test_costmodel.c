@@ -275,6 +275,22 @@ stage_that_falls_out_of_the_cache_may_get_slower_with_less(void **state)
     NEAR(block_sec(&c, ndl_work_decode(1000, 0, 1.0)), 1e-3);
 }
 
+/* Nor does the last row tell what hundreds more would take. */
+static void near_neighbours_tell_no_slope(void **state)
+{
+    (void)state;
+    for (int sign = -1; sign <= 1; sign += 2) {
+        set s = { 0 };
+        add_prompt(&s, 8, 0, 1, 1.0);
+        add_prompt(&s, 32, 0, 1, 1.0);
+        add_prompt(&s, 33, 0, 1, 1.0 + sign * 0.1);
+        const ndl_cost c = fitted(&s);
+        const double sec = block_sec(&c, ndl_work_prompt(0, 192, true, 1.0));
+        const double law = rest_law(192, 1.0);
+        assert_true(sec > 0.8 * law && sec < 1.2 * law);
+    }
+}
+
 static void no_rows_take_no_time(void **state)
 {
     (void)state;
@@ -532,6 +548,7 @@ int main(void)
         TEST(missing_crowding_takes_the_other_curve),
         TEST(crowding_with_few_row_counts_takes_the_shape_of_the_other),
         TEST(stage_that_falls_out_of_the_cache_may_get_slower_with_less),
+        TEST(near_neighbours_tell_no_slope),
         TEST(no_rows_take_no_time),
         TEST(time_is_monotone_in_rows_and_keys),
         TEST(scaled_cost_takes_so_many_times_as_long),

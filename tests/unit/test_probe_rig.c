@@ -166,6 +166,26 @@ static void strange_limits_become_possible_ones(void **state)
         }
 }
 
+static void short_prompts_share_a_chunk(void **state)
+{
+    (void)state;
+    const ndl_model m = small_model();
+    ndl_probe_setup s = setup_of(&m);
+    ndl_probe_rig r;
+    s.chunk_rows = 512;
+    s.context = 33;
+    s.n_slots = 6;
+    assert_int_equal(ndl_probe_rig_prompts(&s), 6);
+    assert_int_equal(ndl_probe_rig_design(&r, &s, plenty, enough), NDL_OK);
+    assert_int_equal(r.limits.max_rows, 6 * 33);
+    s.n_slots = 16;
+    assert_int_equal(ndl_probe_rig_prompts(&s), 15);
+    s.context = 512;
+    assert_int_equal(ndl_probe_rig_prompts(&s), 1);
+    s.context = 4096;
+    assert_int_equal(ndl_probe_rig_prompts(&s), 1);
+}
+
 static void every_kind_of_run_takes_time(void **state)
 {
     (void)state;
@@ -208,6 +228,7 @@ int main(void)
         TEST(long_vocabulary_is_measured_in_part),
         TEST(little_memory_makes_a_small_rig_or_none),
         TEST(strange_limits_become_possible_ones),
+        TEST(short_prompts_share_a_chunk),
         TEST(every_kind_of_run_takes_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
