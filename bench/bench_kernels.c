@@ -2,7 +2,7 @@
  * bench_kernels.c - every kernel at shapes of real models, as CSV, against
  * the FMA peak and the read bandwidth of this core measured in the same run.
  *
- * Usage: bench_kernels [--version ref|avx2] [--only NAME] [--date D]
+ * Usage: bench_kernels [--version ref|avx2|...] [--only NAME] [--date D]
  *                      [--commit C] [--budget SECONDS]
  *
  * Weights move through a pool larger than the last-level cache, as in a
@@ -16,8 +16,10 @@
 
 #include "bench_util.h"
 #include "kernels.h"
+#include "peak.h"
 
 enum { MAX_ROWS = 512, MAX_WIDTH = 16384, PAGES = 64 };
+enum { PEAK_ROUNDS = 1 << 16 };
 
 static const size_t POOL_BYTES = (size_t)512 << 20;
 
@@ -30,9 +32,11 @@ typedef struct bench {
     options opt;
     ndl_kernels k;
     bench_limits limit;
+    double int8_sec;     /* operations with bytes      */
     unsigned char *pool; /* weights, POOL_BYTES        */
     float *x, *y;        /* (MAX_ROWS, MAX_WIDTH + 16) */
     float *scratch;      /* (MAX_ROWS, 256)            */
+    void *rows8;         /* (MAX_ROWS) of MAX_WIDTH    */
 } bench;
 
 /* One case: its names, its sizes, and what it costs. */
@@ -41,6 +45,7 @@ typedef struct job {
     const char *kernel, *model;
     int rows, n, k;
     bool bf16, in_cache;
+    int block;    /* of int8 */
     size_t bytes; /* of weights or keys a run, out of the pool */
     double flop;
     double touched; /* bytes that a run reads at least */
@@ -66,10 +71,11 @@ static void report(const job *j, void (*run)(void *, int))
     bench_case c = { run, (void *)j };
     bench_time t = bench_measure(c, b->opt.budget_sec);
     double flop = j->flop / t.min_sec, read = j->touched / t.min_sec;
+    double peak = j->block ? b->int8_sec : b->limit.flop_sec;
     printf("%s,%s,%s,%d,%d,%d,%d,%.2f,%.2f,%.1f,%.1f,%.1f,%.1f\n", j->kernel,
            b->k.name, j->model, j->rows, j->n, j->k, t.samples, t.min_sec * 1e6,
-           t.median_sec * 1e6, flop * 1e-9, 100 * flop / b->limit.flop_sec,
-           read * 1e-9, 100 * read / b->limit.read_bytes_sec);
+           t.median_sec * 1e6, flop * 1e-9, 100 * flop / peak, read * 1e-9,
+           100 * read / b->limit.read_bytes_sec);
     fflush(stdout);
 }
 
@@ -101,6 +107,66 @@ static void bench_matmul(bench *b, const char *model, int n, int k)
             j.touched = (double)j.bytes;
             report(&j, run_matmul);
         }
+}
+
+/* More than a row needs, so that no two rows meet in one set of L1. */
+static size_t stride8(const job *j)
+{
+    return ndl_rows8_bytes(j->k, j->block) + 64;
+}
+
+static void run_rows8(void *arg, int round)
+{
+    (void)round;
+    const job *j = arg;
+    bench *b = j->b;
+    b->k.rows8(b->rows8, stride8(j), b->x, stride(j->k), j->rows, j->k,
+               j->block, 128);
+}
+
+static void run_int8(void *arg, int round)
+{
+    const job *j = arg;
+    bench *b = j->b;
+    const uint8_t *w = part(j, round);
+    const void *scales = w + (size_t)j->n * (size_t)j->k;
+    b->k.matmul_int8(b->y, stride(j->n), b->rows8, stride8(j), w, scales,
+                     j->rows, j->n / 16, j->k, j->block);
+}
+
+/* The scales of every part of the pool have to be finite. */
+static void fill_scales(const job *j)
+{
+    const size_t weights = (size_t)j->n * (size_t)j->k;
+    const size_t n = (j->bytes - weights) / sizeof(uint16_t);
+    const size_t size = (j->bytes + 4095) / 4096 * 4096;
+    for (size_t i = 0; i < POOL_BYTES / size; i++) {
+        uint16_t *at = (void *)(j->b->pool + i * size + weights);
+        for (size_t c = 0; c < n; c++) at[c] = (uint16_t)(0x2000 + c % 256);
+    }
+}
+
+/* k is a multiple of the block. */
+static void bench_int8(bench *b, const char *model, int n, int k)
+{
+    static const int rows[] = { 1, 2, 4, 8, 16, 64, 512 };
+    for (int block = 64; block >= 32; block /= 2) {
+        job j = { .b = b, .model = model, .n = n, .k = k, .block = block };
+        j.kernel = block == 64 ? "rows8_64" : "rows8_32";
+        j.rows = MAX_ROWS;
+        j.touched = (double)MAX_ROWS * k * 5;
+        run_rows8(&j, 0);
+        report(&j, run_rows8);
+        j.kernel = block == 64 ? "matmul_int8_64" : "matmul_int8_32";
+        j.bytes = (size_t)n * (size_t)k / (size_t)block * (size_t)(block + 2);
+        j.touched = (double)j.bytes;
+        fill_scales(&j);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            j.rows = rows[i];
+            j.flop = 2.0 * j.rows * n * k;
+            report(&j, run_int8);
+        }
+    }
 }
 
 /* rows queries of one kv head over PAGES pages in turn; n is hd, k keys. */
@@ -294,6 +360,24 @@ static void fill(float *x, size_t n)
     }
 }
 
+static void run_peak(void *arg, int round)
+{
+    static int32_t acc[NDL_PEAK_LANES], ones[NDL_PEAK_WIDTH];
+    (void)round;
+    const ndl_peak_kernel *k = arg;
+    k->run(acc, ones, ones, PEAK_ROUNDS);
+}
+
+/* What the processor can do, whatever version is looked at. */
+static double find_int8_peak(void)
+{
+    ndl_peaks p;
+    ndl_peaks_init(&p, ndl_cpu_features());
+    const bench_case c = { run_peak, &p.int8 };
+    const double work = 2.0 * p.int8.n_lanes * p.int8.products * PEAK_ROUNDS;
+    return work / bench_measure(c, 0.5).min_sec;
+}
+
 static void begin(bench *b)
 {
     size_t rows = (size_t)MAX_ROWS * (MAX_WIDTH + 16) * 2;
@@ -301,12 +385,14 @@ static void begin(bench *b)
     b->x = huge(rows * sizeof(float));
     b->y = huge(rows * sizeof(float));
     b->scratch = huge((size_t)MAX_ROWS * (NDL_PAGE_KEYS + 64) * sizeof(float));
+    b->rows8 = huge((size_t)MAX_ROWS * (MAX_WIDTH * 2 + 64));
     fill((float *)(void *)b->pool, POOL_BYTES / sizeof(float));
     fill(b->x, rows);
     fill(b->y, rows);
     fill(b->scratch, (size_t)MAX_ROWS * (NDL_PAGE_KEYS + 64));
     ndl_fp_setup();
     b->limit = bench_find_limits(b->pool);
+    b->int8_sec = find_int8_peak();
 }
 
 static void print_head(const bench *b)
@@ -319,6 +405,7 @@ static void print_head(const bench *b)
     printf("# compiler: %s\n", __VERSION__);
     printf("# clock: processor time of the thread\n");
     printf("# fma_peak_gflops: %.1f\n", b->limit.flop_sec * 1e-9);
+    printf("# int8_peak_gops: %.1f\n", b->int8_sec * 1e-9);
     printf("# read_gbytes_sec: %.1f\n", b->limit.read_bytes_sec * 1e-9);
     printf("kernel,version,model,rows,n,k,samples,min_us,median_us,gflops,"
            "peak_percent,gbytes_sec,read_percent\n");
@@ -335,6 +422,9 @@ static void run_all(bench *b)
     bench_matmul(b, "tinyllama", 2048, 5632);
     bench_matmul(b, "llama-3.2-1b", 16384, 2048);
     bench_matmul(b, "llama-3.2-1b", 2048, 8192);
+    bench_int8(b, "small", 768, 768);
+    bench_int8(b, "tinyllama", 5632, 2048);
+    bench_int8(b, "tinyllama", 2048, 5632);
     bench_attend(b, "hd-64", 64);
     bench_attend(b, "hd-128", 128);
     bench_small(b, "gpt2-124m", 64, 768, 3072);

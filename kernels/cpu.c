@@ -15,13 +15,14 @@ enum {
     LEAF1_ECX_AVX = 1 << 28,
     LEAF1_ECX_F16C = 1 << 29,
     LEAF7_EBX_AVX2 = 1 << 5,
-    LEAF7_EBX_AVX512F = 1 << 16,
-    LEAF7_EBX_AVX512BW = 1 << 30,
     LEAF7_ECX_AVX512_VNNI = 1 << 11,
     LEAF7_1_EAX_AVX512_BF16 = 1 << 5,
     XCR0_YMM = 0x06, /* SSE and AVX state                            */
     XCR0_ZMM = 0xe6  /* those, masks, and both parts of zmm0 .. 31   */
 };
+
+/* F, DQ, BW and VL in EBX of leaf 7; the last is beyond what an enum holds. */
+static const unsigned leaf7_avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
 
 static unsigned saved_state(void)
 {
@@ -30,11 +31,9 @@ static unsigned saved_state(void)
     return low;
 }
 
-/* Compilers take for granted that who has the other two has BW as well. */
-static unsigned avx512_features(unsigned leaf7_ebx, unsigned leaf7_ecx)
+static unsigned avx512_features(unsigned leaf7_ecx)
 {
     unsigned features = NDL_HAS_AVX512F, a, b, c, d;
-    if (!(leaf7_ebx & LEAF7_EBX_AVX512BW)) return features;
     if (leaf7_ecx & LEAF7_ECX_AVX512_VNNI) features |= NDL_HAS_AVX512_VNNI;
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d) &&
         (a & LEAF7_1_EAX_AVX512_BF16))
@@ -54,9 +53,9 @@ unsigned ndl_cpu_features(void)
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;
     if (b & LEAF7_EBX_AVX2) features |= NDL_HAS_AVX2;
     const unsigned need = NDL_HAS_AVX2 | NDL_HAS_FMA;
-    if ((features & need) == need && (b & LEAF7_EBX_AVX512F) &&
+    if ((features & need) == need && (b & leaf7_avx512) == leaf7_avx512 &&
         (state & XCR0_ZMM) == XCR0_ZMM)
-        features |= avx512_features(b, c);
+        features |= avx512_features(c);
     return features;
 }
 #else
@@ -79,8 +78,18 @@ const char *ndl_cpu_feature_name(unsigned bit)
     }
 }
 
+/* Each level rests on those below it, so that levels can be compared. */
 unsigned ndl_cpu_flags(void)
 {
-    const unsigned need = NDL_HAS_AVX2 | NDL_HAS_FMA | NDL_HAS_F16C;
-    return (ndl_cpu_features() & need) == need ? NDL_CPU_AVX2 : 0;
+    static const unsigned needs[] = {
+        NDL_HAS_AVX2 | NDL_HAS_FMA | NDL_HAS_F16C, /* NDL_CPU_AVX2   */
+        NDL_HAS_AVX512F,                           /* NDL_CPU_AVX512 */
+        NDL_HAS_AVX512_VNNI,                       /* NDL_CPU_VNNI   */
+        NDL_HAS_AVX512_BF16                        /* NDL_CPU_BF16   */
+    };
+    const unsigned features = ndl_cpu_features();
+    unsigned flags = 0;
+    for (int i = 0; i < 4 && (features & needs[i]) == needs[i]; i++)
+        flags |= 1u << i;
+    return flags;
 }

@@ -5,7 +5,8 @@
  * allocate, lock, log, fail, or know what a model is.  The reference version
  * of each is the definition of its bits: every other version gives the same
  * bits (and the tests hold it to that), whatever the number of rows, the tile
- * and the thread.  How (KERNELS of the design):
+ * and the thread; only the processor's own bf16 arithmetic (level "bf16") has
+ * bits of its own, which do not depend on those either.  How:
  *   - a matrix product's output lane is one chain of fused multiply-adds over
  *     k in increasing order, started from +0;
  *   - other sums (norms, softmax) have 16 strided partial results
@@ -25,16 +26,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "products.h"
+
 enum {
     NDL_LANES = 16,
     NDL_PAGE_KEYS = 256 /* keys of one attention page (chunk) */
 };
-
-/* y[t][16 p + lane] = sum over k of x[t][k] * w[p][k][lane], for t < rows,
- * p < panels.  y has ldy >= 16 * panels. */
-#define NDL_DECL_MATMUL(name, weight)                                          \
-    void name(float *y, size_t ldy, const float *x, size_t ldx,                \
-              const weight *w, int rows, int panels, int k)
 
 /* y[t] = x[t] / sqrt(mean(x^2) + eps) * gain:  s = sum of x*x by fma in 16
  * lanes, folded; r = 1 / sqrtf(s / d + eps); y = (x * r) * gain. */
@@ -95,7 +92,21 @@ enum {
  *   l[r] = sum of p in 16 lanes (key mod 16), folded
  *   o[r][i] = sum over visible keys j in order of p[r][j] * v[j][i] (fma),
  *             i < hp, stride hp
- * scratch: (rows, 256) floats, 64-byte aligned. */
+ * scratch: (rows, 256) floats, 64-byte aligned; o may hold other things until
+ * the kernel returns.
+ *
+ * At level "bf16" attend_bf16 has bits of its own, the same on all processors
+ * that have the dot product of pairs:
+ *   - q is rounded to bf16; s is one chain over the pairs of d in order,
+ *     started from +0, then scaled;
+ *   - m, p and l are as above: l sums p before it is rounded;
+ *   - for o, p is rounded to bf16: one chain over the pairs of keys in order,
+ *     from +0 to the pair of the row's last key.  Where n_keys is odd that pair
+ *     is completed by p = +0 and v = +0, whatever the page holds.
+ * Roundings are to nearest even, denormals count as 0.  So a row does not
+ * depend on the tile, on what other rows see, or on keys that it does not:
+ * running on with p = 0 would not do, as 0 * v is a NaN for a v that is not
+ * finite and turns a sum of -0 into +0. */
 #define NDL_DECL_ATTEND(name, cell)                                            \
     void name(float *o, float *m, float *l, const float *const *q,             \
               const cell *kpage, const cell *vpage, const int *n_keys,         \
@@ -108,16 +119,10 @@ enum {
     void name(float *o, float *m, float *l, const float *o2, const float *m2,  \
               const float *l2, int rows, int hd)
 
-/* Gather row `row` of a matrix in panels: y[k] = w[row/16][k][row%16]. */
-#define NDL_DECL_GATHER(name, weight)                                          \
-    void name(float *y, const weight *w, int row, int k)
-
 /* y[i] = exp(x[i]); <= 2 ULP; 0 below -87.33654, inf above 88.72283;
  * y may be x. */
 #define NDL_DECL_EXP(name) void name(float *y, const float *x, int n)
 
-typedef NDL_DECL_MATMUL((*ndl_matmul_f32_fn), float);
-typedef NDL_DECL_MATMUL((*ndl_matmul_bf16_fn), uint16_t);
 typedef NDL_DECL_RMSNORM((*ndl_rmsnorm_fn));
 typedef NDL_DECL_LAYERNORM((*ndl_layernorm_fn));
 typedef NDL_DECL_ROPE((*ndl_rope_fn));
@@ -130,14 +135,17 @@ typedef NDL_DECL_KV_STORE((*ndl_kv_store_bf16_fn), uint16_t);
 typedef NDL_DECL_ATTEND((*ndl_attend_f32_fn), float);
 typedef NDL_DECL_ATTEND((*ndl_attend_bf16_fn), uint16_t);
 typedef NDL_DECL_ATTEND_MERGE((*ndl_attend_merge_fn));
-typedef NDL_DECL_GATHER((*ndl_gather_f32_fn), float);
-typedef NDL_DECL_GATHER((*ndl_gather_bf16_fn), uint16_t);
 typedef NDL_DECL_EXP((*ndl_exp_fn));
 
 typedef struct ndl_kernels {
-    const char *name; /* "ref", "avx2" */
+    const char *name; /* as ndl_cpu_parse() takes it */
     ndl_matmul_f32_fn matmul_f32;
     ndl_matmul_bf16_fn matmul_bf16;
+    ndl_rows8_fn rows8;
+    ndl_matmul8_fn matmul_int8, matmul_int4; /* int4: block is 32 */
+    ndl_gather8_fn gather_int8, gather_int4;
+    ndl_rows16_fn rows16;        /* both NULL without the instruction; where */
+    ndl_matmul16_fn matmul_dp16; /* they are, they replace matmul_bf16       */
     ndl_rmsnorm_fn rmsnorm;
     ndl_layernorm_fn layernorm;
     ndl_rope_fn rope;
@@ -155,12 +163,18 @@ typedef struct ndl_kernels {
     ndl_exp_fn exp;
 } ndl_kernels;
 
-enum { NDL_CPU_AVX2 = 1 << 0 }; /* AVX2, FMA, F16C */
+enum {
+    NDL_CPU_AVX2 = 1 << 0,   /* AVX2, FMA, F16C                      */
+    NDL_CPU_AVX512 = 1 << 1, /* F, BW, DQ and VL, beside those       */
+    NDL_CPU_VNNI = 1 << 2,   /* AVX512_VNNI                          */
+    NDL_CPU_BF16 = 1 << 3    /* AVX512_BF16: other bits (matmul_dp16) */
+};
 
 /* CPU features of this machine, by CPUID and what the system saves. */
 unsigned ndl_cpu_flags(void);
 
-/* Flags for a name: "ref" 0, "avx2" NDL_CPU_AVX2; -1 if unknown. */
+/* Flags for a name: "ref" 0, "avx2", "avx512", "vnni", "bf16", each with all
+ * below it; -1 if unknown. */
 int ndl_cpu_parse(const char *name);
 
 /* Fill `k` with the best version that `flags` permits; flags == 0 gives the

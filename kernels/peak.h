@@ -28,7 +28,8 @@ enum {
     NDL_HAS_AVX512_VNNI = 1 << 5
 };
 
-/* By CPUID and XCR0; an AVX-512 bit is never set without AVX2 and FMA. */
+/* By CPUID and XCR0; an AVX-512 bit is never set without AVX2 and FMA, nor
+ * without F, BW, DQ and VL together, which the files compiled for it use. */
 unsigned ndl_cpu_features(void);
 
 /* "avx2" for NDL_HAS_AVX2 and so on; NULL if the bit is no feature. */

@@ -1,44 +1,10 @@
-/*
- * tile_avx2.h - the microkernel under matrix products and attention.
- *
- *     y[r][16 p + lane] (+)= sum over i of x[r][i] * w[i][p][lane]
- *
- * for up to 6 rows, in registers.  Weights in panels, keys of a page and
- * values of a page are the same thing here; only the two strides of w differ:
- *
- *                      step (from i to i + 1)   panel (from p to p + 1)
- *   panels (N, K)      16                       16 K
- *   K page             16                       16 hd
- *   V page             hp                       16
- *
- * For bf16 a step leads to the next pair of i, so the counts are those of
- * pairs of 16 lanes: 32, 32 ceil(K/2); 32, 16 hd; 2 hp, 32.
- */
+/* tile_avx2.h - the microkernels of AVX2, up to 6 rows (see tile.h). */
 #ifndef NDL_TILE_AVX2_H
 #define NDL_TILE_AVX2_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tile.h"
 
 enum { NDL_TILE_ROWS = 6 };
-
-typedef struct ndl_tile {
-    float *y;
-    size_t ldy;
-    const float *x[NDL_TILE_ROWS];
-    size_t step, panel; /* in elements of w */
-    int rows;           /* 1 .. 6           */
-    int panels;
-    int k;
-    int depth;  /* k in a step: 1 for f32 cells, 2 for bf16 */
-    bool carry; /* continue the sums that y holds, else start from 0 */
-    /* What to fetch into L2 meanwhile, `ahead_step` bytes further a step of w
-     * and on from panel to panel; NULL and 0 for nothing.  Wide tiles (fewer
-     * than 4 rows of f32, 3 of bf16) do not. */
-    const void *ahead;
-    size_t ahead_step;
-} ndl_tile;
 
 void ndl_tile_f32_avx2(const ndl_tile *t, const float *w);
 void ndl_tile_bf16_avx2(const ndl_tile *t, const uint16_t *w);
@@ -50,12 +16,6 @@ static inline void ndl_tile_run(const ndl_tile *t, const void *w, size_t cell)
         ndl_tile_f32_avx2(t, (const float *)w + cell);
     else
         ndl_tile_bf16_avx2(t, (const uint16_t *)w + cell);
-}
-
-/* Where part i of n begins when `total` things are shared evenly. */
-static inline int ndl_even_begin(int total, int n, int i)
-{
-    return (int)((int64_t)total * i / n);
 }
 
 #endif /* NDL_TILE_AVX2_H */

@@ -83,9 +83,11 @@ static ndl_status dispatch(ndl_cli *cli)
         return ndl_cmd_help(o->named ? ndl_options_command(o->command) : NULL);
     switch (o->command) {
     case NDL_CMD_RUN: return ndl_cmd_run(cli);
+    case NDL_CMD_EVAL: return ndl_cmd_eval(cli);
     case NDL_CMD_IMPORT: return ndl_cmd_import(cli);
     case NDL_CMD_SYNTH: return ndl_cmd_synth(cli);
     case NDL_CMD_EXPORT: return ndl_cmd_export(cli);
+    case NDL_CMD_QUANTIZE: return ndl_cmd_quantize(cli);
     case NDL_CMD_LOGITS: return ndl_cmd_logits(cli);
     case NDL_CMD_TOKENIZE: return ndl_cmd_tokenize(cli);
     case NDL_CMD_INSPECT: return ndl_cmd_inspect(cli);
@@ -93,6 +95,7 @@ static ndl_status dispatch(ndl_cli *cli)
     case NDL_CMD_PROFILE: return ndl_cmd_profile(cli);
     case NDL_CMD_PLAN: return ndl_cmd_plan(cli);
     case NDL_CMD_HARDWARE: return ndl_cmd_hardware(cli);
+    case NDL_CMD_BENCH: return ndl_cmd_bench(cli);
     case NDL_CMD_HELP: return ndl_cmd_help(o->n_args ? o->args[0] : NULL);
     case NDL_N_COMMANDS: break;
     }

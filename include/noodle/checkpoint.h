@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "noodle/mix.h"
 #include "noodle/model.h"
 #include "noodle/progress.h"
 #include "noodle/status.h"
@@ -14,24 +15,23 @@
  * Import a Hugging Face directory: config.json, model.safetensors or shards
  * with an index, tokenizer.json, generation_config.json if there.
  *
- * @param dtype  NULL: as the source (bf16 stays, f32 and f16 become f32).
+ * @param mix  NULL: as the source (bf16 stays, f32 and f16 become f32).
  * @return NDL_OK; NDL_ENOINPUT (no config.json, no safetensors: names the
  *         fix), NDL_EDATA (hostile or unknown content, by name), NDL_ECREATE,
  *         NDL_EIO.  No partial file is left behind.
  */
 ndl_status ndl_checkpoint_import(const char *dir, const char *out,
-                                 const ndl_dtype *dtype,
-                                 ndl_progress_fn progress, void *arg);
+                                 const ndl_mix *mix, ndl_progress_fn progress,
+                                 void *arg);
 
 /**
  * Write random weights of a named shape.
  * @param tokenizer  tokenizer.json to include, or NULL: plain bytes.
  * @param seed       equal seeds give equal files.
  */
-ndl_status ndl_checkpoint_synth(const char *shape, const char *out,
-                                ndl_dtype dtype, const char *tokenizer,
-                                uint64_t seed, ndl_progress_fn progress,
-                                void *arg);
+ndl_status ndl_checkpoint_synth(const char *shape, const char *out, ndl_mix mix,
+                                const char *tokenizer, uint64_t seed,
+                                ndl_progress_fn progress, void *arg);
 
 /**
  * Write a weights file back as a Hugging Face directory: config.json,

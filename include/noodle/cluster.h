@@ -51,24 +51,24 @@ typedef struct ndl_cluster {
  *   links:
  *     - {from: big, to: old, latency: 5us, bandwidth: 3 GB/s}  # both ways
  *
- * compute is per second in the weights' dtype; `like` takes the times of a
- * host of the profile, divided by `speed`.  type "any" matches every type.
- * Defaults: count 1, type cpu, threads unknown, speed 1, overhead of a layer
- * 10 us (field `overhead`), links of 10 Gbit/s Ethernet (20 us, 1.25 GB/s).
- * Unknown fields, negative, absurd or missing figures are refused by name.
+ * compute is per second in the dtype that most weights have; `like` takes the
+ * times of a host of the profile, divided by `speed`.  type "any" matches every
+ * type. Defaults: count 1, type cpu, threads unknown, speed 1, overhead of a
+ * layer 10 us (field `overhead`), links of 10 Gbit/s Ethernet (20 us, 1.25
+ * GB/s). Unknown fields, negative, absurd or missing figures are refused by
+ * name.
  *
  * @param profile  or NULL; needed by `like`.
  * @return NDL_OK; NDL_ENOINPUT; NDL_EDATA naming node and field; NDL_EOS.
  */
 ndl_status ndl_cluster_load(ndl_cluster *out, const char *path,
-                            const ndl_model *m, ndl_dtype dtype,
-                            ndl_dtype kv_dtype, const ndl_profile *profile);
+                            const ndl_model *m, ndl_mix mix, ndl_dtype kv_dtype,
+                            const ndl_profile *profile);
 
 /** The same from text of `n` bytes; `what` names it in messages. */
 ndl_status ndl_cluster_parse(ndl_cluster *out, const char *text, size_t n,
-                             const char *what, const ndl_model *m,
-                             ndl_dtype dtype, ndl_dtype kv_dtype,
-                             const ndl_profile *profile);
+                             const char *what, const ndl_model *m, ndl_mix mix,
+                             ndl_dtype kv_dtype, const ndl_profile *profile);
 
 /** The ranks of a profile that may host a stage, in rank order.
  * @return NDL_OK; what ndl_cost_fit returns. */

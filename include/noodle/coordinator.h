@@ -25,6 +25,10 @@ typedef struct ndl_client {
     void (*on_finish)(void *arg, int request, ndl_finish why, double now);
 } ndl_client;
 
+/* What the model thought of a token of request `score->sequence`; only what was
+ * asked for, in no order that one may rely on. */
+typedef void (*ndl_score_fn)(void *arg, const ndl_wire_score *score);
+
 struct ndl_recorder;
 
 typedef struct ndl_coordinator_setup {
@@ -35,6 +39,8 @@ typedef struct ndl_coordinator_setup {
     int n_requests;
     int n_vocab; /* ids of tokens are below it  */
     ndl_client client;
+    ndl_score_fn on_score; /* of a job that scores */
+    void *score_arg;
     struct ndl_recorder *recorder; /* borrowed; NULL: nothing is recorded */
 } ndl_coordinator_setup;
 

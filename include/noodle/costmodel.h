@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "noodle/mix.h"
 #include "noodle/model.h"
 #include "noodle/status.h"
 
@@ -80,14 +81,16 @@ ndl_status ndl_cost_fit(ndl_cost *out, const ndl_sample *samples, int n);
 
 /* What is known of a node that was never probed. */
 typedef struct ndl_cost_peaks {
-    double flop_per_sec;  /* of the weights' dtype                    */
+    double flop_per_sec;  /* of the dtype that most weights have      */
     double bytes_per_sec; /* read bandwidth                           */
     double overhead_sec;  /* of any layer                             */
 } ndl_cost_peaks;
 
-/** Roofline: max(operations / peak, bytes / bandwidth) + overhead. */
-void ndl_cost_estimate(ndl_cost *out, const ndl_model *m, ndl_dtype dtype,
-                       ndl_dtype kv_dtype, const ndl_cost_peaks *peaks);
+/** Roofline: max(operations / peak, bytes / bandwidth) + overhead, the bytes
+ * being those of the weights file.
+ * @return NDL_OK; what ndl_layout_bytes returns. */
+ndl_status ndl_cost_estimate(ndl_cost *out, const ndl_model *m, ndl_mix mix,
+                             ndl_dtype kv_dtype, const ndl_cost_peaks *peaks);
 
 /** All times times `factor` > 0: a node that is like another, but slower. */
 void ndl_cost_scale(ndl_cost *c, double factor);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "noodle/mix.h"
 #include "noodle/model.h"
 #include "noodle/status.h"
 #include "noodle/store.h"
@@ -50,7 +51,8 @@ typedef enum ndl_slot {
     NDL_SLOT_POSITIONS,
     NDL_SLOT_NORM1,
     NDL_SLOT_NORM1_BIAS,
-    NDL_SLOT_QKV,
+    NDL_SLOT_QKV, /* or q and k alone */
+    NDL_SLOT_V,
     NDL_SLOT_QKV_BIAS,
     NDL_SLOT_OUT,
     NDL_SLOT_OUT_BIAS,
@@ -68,7 +70,8 @@ typedef enum ndl_slot {
 typedef enum ndl_layout {
     NDL_LAYOUT_PANELS,
     NDL_LAYOUT_ROWS,
-    NDL_LAYOUT_VECTOR
+    NDL_LAYOUT_VECTOR,
+    NDL_LAYOUT_SCALES /* of the panels in the item before */
 } ndl_layout;
 
 typedef enum ndl_order {
@@ -86,7 +89,9 @@ typedef struct ndl_item {
     int layer; /* 0 outside the blocks */
     ndl_layout layout;
     ndl_order order;
-    ndl_dtype dtype; /* of vectors always f32 */
+    ndl_dtype dtype; /* of its group; of vectors always f32; of scales that of
+                        their quants */
+    int block;       /* k that share a scale; 0: not quantised */
     int rows, cols;  /* logical (N, K); a vector (n, 1) */
     int n_roles;
     ndl_role roles[NDL_ITEM_ROLES];
@@ -98,18 +103,20 @@ typedef struct ndl_item {
 } ndl_item;
 
 /**
- * List the datasets of a part, in the order in which they are written.
+ * List the datasets of a part, in the order in which they are written.  A
+ * quantised matrix is two items: its quants, and right after them its scales,
+ * which have the same slot, shape and roles.
  *
  * @param[out] out  malloc'ed, `n` items; the caller frees it.
- * @return NDL_OK; NDL_EDATA if the model has no such layers or a size
- *         overflows; NDL_EOS.
+ * @return NDL_OK; NDL_EDATA if the model has no such layers, the mix no such
+ *         dtype, or a size overflows; NDL_EOS.
  */
 ndl_status ndl_layout_list(ndl_item **out, int *n, const ndl_model *m,
-                           ndl_dtype dtype, const ndl_part *part);
+                           ndl_mix mix, const ndl_part *part);
 
 /** Bytes of a part's datasets: pure, without a file.
  * @return as ndl_layout_list. */
-ndl_status ndl_layout_bytes(const ndl_model *m, ndl_dtype dtype,
+ndl_status ndl_layout_bytes(const ndl_model *m, ndl_mix mix,
                             const ndl_part *part, uint64_t *bytes);
 
 /** The part that is the whole model. */
@@ -134,7 +141,7 @@ bool ndl_layout_source(const ndl_item *it, int row, int *role_index,
 ndl_status ndl_layout_verify(ndl_store *s, const ndl_item *it,
                              uint64_t *offset);
 
-/** "panels", "rows", "vector"; "natural", "rope16", "alternate16". */
+/** "panels", "rows", "vector", "scales"; "natural", "rope16", "alternate16". */
 const char *ndl_layout_name(ndl_layout layout);
 const char *ndl_layout_order_name(ndl_order order);
 

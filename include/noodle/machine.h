@@ -9,6 +9,7 @@
 
 #include "noodle/pool.h"
 #include "noodle/status.h"
+#include "noodle/topology.h"
 
 /* Per second, all threads of the pool together; best of several tries. */
 typedef struct ndl_machine {
@@ -34,6 +35,11 @@ typedef struct ndl_machine_setup {
     ndl_machine_meet_fn meet; /* or NULL */
     void *meet_arg;
 } ndl_machine_setup;
+
+/** Set cache_bytes and n_caches: the last-level caches under so many threads
+ * that lie close together. */
+void ndl_machine_count_caches(ndl_machine_setup *setup, const ndl_topology *t,
+                              int n_threads);
 
 /**
  * Measure, in about a quarter of a second.  The bf16 and int8 peaks are those

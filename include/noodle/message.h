@@ -20,9 +20,11 @@
 bool ndl_message_batch_is_valid(const void *msg, size_t len, uint32_t row_bytes,
                                 uint32_t max_rows, uint32_t n_slots);
 
-/** TOKENS: at most max_tokens of them, with ids 0 .. n_vocab-1. */
+/** TOKENS: at most max_tokens of them, with ids 0 .. n_vocab-1, and at most
+ * max_scores with finite numbers. */
 bool ndl_message_tokens_is_valid(const void *msg, size_t len,
-                                 uint32_t max_tokens, uint32_t n_vocab);
+                                 uint32_t max_tokens, uint32_t n_vocab,
+                                 uint32_t max_scores);
 
 /** REPORT. */
 bool ndl_message_report_is_valid(const void *msg, size_t len);
@@ -47,7 +49,13 @@ size_t ndl_message_batch_bytes(uint32_t n_seqs, uint32_t n_rows,
 ndl_wire_seq *ndl_message_batch_table(void *msg);
 void *ndl_message_batch_rows(void *msg);
 
+/** Of a BATCH message in a job that scores: what follows each row (n_rows). */
+int32_t *ndl_message_batch_targets(void *msg);
+
 /** The tokens of a TOKENS message: borrowed.  `msg` is aligned to 64. */
 ndl_wire_token *ndl_message_tokens(void *msg);
+
+/** The scores behind them; n_seqs must be final. */
+ndl_wire_score *ndl_message_scores(void *msg);
 
 #endif /* NOODLE_MESSAGE_H */

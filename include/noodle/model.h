@@ -15,7 +15,13 @@
 
 #include "noodle/status.h"
 
-typedef enum ndl_dtype { NDL_F32, NDL_BF16 } ndl_dtype;
+typedef enum ndl_dtype {
+    NDL_F32,
+    NDL_BF16,
+    NDL_INT8, /* blocks with scales, kernels.h */
+    NDL_INT4,
+    NDL_N_DTYPES
+} ndl_dtype;
 
 typedef enum ndl_norm_kind { NDL_NORM_LAYER, NDL_NORM_RMS } ndl_norm_kind;
 
@@ -71,13 +77,14 @@ ndl_status ndl_model_parse(ndl_model *out, const char *config, size_t n,
                            const char *generation, size_t n_generation,
                            const char *what);
 
-/** "f32", "bf16". */
+/** "f32", "bf16", "int8", "int4". */
 const char *ndl_dtype_name(ndl_dtype t);
 
 /** False for an unknown name; `out` untouched. */
 bool ndl_dtype_parse(const char *name, ndl_dtype *out);
 
-/** Bytes of one element: 4 or 2. */
+/** Bytes of one element: 4 or 2.  Of f32 and bf16 only: what is in blocks
+ * has its sizes from the layout. */
 size_t ndl_dtype_bytes(ndl_dtype t);
 
 /** Parameters of one block, biases and norms included. */

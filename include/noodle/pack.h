@@ -44,9 +44,11 @@ typedef struct ndl_pack_meta {
  * attributes and checksums.  Memory: a few MiB.
  * The caller has made the store and commits it (so that it can add the
  * tokenizer).  "created" honours SOURCE_DATE_EPOCH.
- * @return NDL_OK; what the source returned; NDL_EIO.
+ * What is quantised, is so by as many threads as there are processors; which
+ * one does what changes no bit.
+ * @return NDL_OK; what the source returned; NDL_EIO; NDL_EOS.
  */
-ndl_status ndl_pack(ndl_store *s, const ndl_model *model, ndl_dtype dtype,
+ndl_status ndl_pack(ndl_store *s, const ndl_model *model, ndl_mix mix,
                     const ndl_source *source, const ndl_pack_meta *meta);
 
 #endif /* NOODLE_PACK_H */

@@ -18,6 +18,7 @@
 
 #include "noodle/forward.h"
 #include "noodle/json.h"
+#include "noodle/mix.h"
 #include "noodle/model.h"
 #include "noodle/status.h"
 
@@ -38,7 +39,7 @@ typedef struct ndl_plan_costs {
 /** Costs of a shape: pure, without a file.
  * @return NDL_OK; NDL_EDATA if a size overflows; NDL_EOS. */
 ndl_status ndl_plan_costs_of(ndl_plan_costs *out, const ndl_model *m,
-                             ndl_dtype dtype, const ndl_forward_limits *limits,
+                             ndl_mix mix, const ndl_forward_limits *limits,
                              int n_threads);
 
 /* What a plan is made for. */

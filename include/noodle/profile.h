@@ -19,6 +19,7 @@
 
 #include "noodle/costmodel.h"
 #include "noodle/json.h"
+#include "noodle/mix.h"
 #include "noodle/model.h"
 #include "noodle/status.h"
 
@@ -56,7 +57,8 @@ typedef struct ndl_profile {
 /* What a profile is valid for. */
 typedef struct ndl_profile_facts {
     const ndl_model *model;
-    ndl_dtype dtype, kv_dtype;
+    ndl_mix mix;
+    ndl_dtype kv_dtype;
     unsigned cpu_flags;  /* that all ranks use */
     const char *kernels; /* name of the kernel set */
     int n_ranks;

@@ -19,7 +19,10 @@ typedef struct ndl_request {
     ndl_sampling sampling;
     const int32_t *eos; /* ids that end the text; n_eos 0: none */
     int n_eos;
-    bool want_logits; /* the last stage writes the logits of every row */
+    bool want_logits;   /* the last stage writes the logits of every row */
+    int score_from;     /* tokens from this position on are scored; 0: none */
+    int64_t logits_row; /* of position 0 in the file of logits; may be below 0
+                           where the first rows are not in it */
 } ndl_request;
 
 typedef enum ndl_finish {

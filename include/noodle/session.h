@@ -40,7 +40,7 @@ typedef struct ndl_session_setup {
     ndl_comm *comm;
     ndl_store *store; /* the open weights file, borrowed */
     const ndl_model *model;
-    ndl_dtype dtype;
+    ndl_mix mix;       /* of the weights */
     const char *split; /* the user's; NULL: as plan_by says */
     ndl_plan_by plan_by;
     const char *plan_file;    /* NDL_PLAN_BY_FILE */
@@ -57,10 +57,16 @@ typedef struct ndl_session_setup {
     int context;                 /* positions of a slot, >= every request     */
     int n_slots;                 /* sequences at the same time                */
     int max_rows;                /* of a batch                                */
-    const char *logits;          /* .npy to write, or NULL                    */
+    const char *logits;          /* .npy of the last stage, or NULL           */
+    bool compare;                /* it is another model's: read, compare, and
+                                    remove it                                 */
+    bool more;                   /* the caller leads another run after it: the
+                                    others stay if this one ends well         */
     const ndl_request *requests; /* (n_requests), borrowed           */
     int n_requests;
     ndl_client client;
+    ndl_score_fn on_score; /* of requests with score_from, or NULL */
+    void *score_arg;
     void (*on_plan)(void *arg, const ndl_plan *plan); /* before loading */
     void (*on_probe)(void *arg); /* before measuring, or NULL        */
     void (*on_ready)(void *arg); /* all have loaded                  */

@@ -21,11 +21,12 @@ typedef enum ndl_store_type {
     NDL_STORE_F32,
     NDL_STORE_BF16, /* custom 16-bit float, readable by h5py as float32 */
     NDL_STORE_U8,
+    NDL_STORE_U16,
     NDL_STORE_U32,
     NDL_STORE_I32
 } ndl_store_type;
 
-enum { NDL_STORE_MAX_DIMS = 4 };
+enum { NDL_STORE_MAX_DIMS = 5 };
 
 /* What is known of a dataset without reading it. */
 typedef struct ndl_store_info {

@@ -5,23 +5,37 @@
  * with HDF5 and maps the file or copies its part; nothing is repacked.
  *
  *   /                attributes: noodle_format="weights", format_version
- *                    int[2], writer, created, source, arch, dtype,
+ *                    int[2], writer, created, source, arch, dtype
+ *                    (mix.h's text: "bf16", "int4,head=int8,v=int8"),
  *                    config (JSON text), generation_config (if there was one)
  *   /tokenizer/...   tokenizer.h
- *   /embed/tokens    tied: panels; untied: rows          (V, D)
+ *   /embed/tokens    tied or quantised: panels; else rows   (V, D)
  *   /embed/positions rows (learned positions only)       (context, D)
  *   /layers/0000/    norm1 norm1_bias qkv qkv_bias out out_bias
  *                    norm2 norm2_bias gate_up|up gate_up_bias|up_bias
- *                    down down_bias
+ *                    down down_bias; if v has another dtype than q and k, qk
+ *                    and v instead of qkv (not of qkv_bias)
  *   /head/           norm norm_bias matrix (absent if tied)
  *
  * A matrix (N, K) in panels is [ceil(N/16)][K][16] f32 or
  * [ceil(N/16)][ceil(K/2)][16][2] bf16: a 64-byte line holds 16 output rows by
  * 4 bytes of consecutive k; rows past N and k past K are zero.  Vectors are
- * f32 [n].  Each dataset has the attributes
- *   layout   "panels" | "rows" | "vector"
- *   rows, cols   the logical shape (N, K)
- *   dtype    "f32" | "bf16"
+ * f32 [n].
+ *
+ * A quantised matrix is two datasets, by blocks of B consecutive k, with kp = K
+ * rounded up to whole blocks and nb = kp / B; kernels.h says what the bytes
+ * mean:
+ *   NAME        u8  int8 [ceil(N/16)][kp/4][16][4], B = 64 or 32
+ *                   int4 [ceil(N/16)][nb][4][16][4], B = 32
+ *   NAME_scale  u16, the bits of f16 [ceil(N/16)][nb][16]
+ * Learned positions are f32 if the tokens' group is, else bf16: never
+ * quantised.
+ *
+ * Each dataset has the attributes
+ *   layout   "panels" | "rows" | "vector" | "scales"
+ *   rows, cols   the logical shape (N, K); of scales that of their matrix
+ *   dtype    "f32" | "bf16" | "int8" | "int4"; of scales that of their matrix
+ *   block    B (quantised matrices and their scales only)
  *   order    "natural"  panel row r is row r of `sources` joined end to end
  *            "rope16"   each source that is a q or k matrix has the rows of a
  *                       head permuted: panel 2j holds rows 16j..16j+15 of the
@@ -41,6 +55,7 @@
 #include <stdint.h>
 
 #include "noodle/load.h"
+#include "noodle/mix.h"
 #include "noodle/model.h"
 #include "noodle/pool.h"
 #include "noodle/progress.h"
@@ -49,15 +64,18 @@
 
 enum {
     NDL_WEIGHTS_VERSION_MAJOR = 1, /* a higher one is refused */
-    NDL_WEIGHTS_VERSION_MINOR = 0, /* a higher one is tolerated */
+    NDL_WEIGHTS_VERSION_MINOR = 1, /* a higher one is tolerated; written: 1
+                                      with quantised matrices, else 0 */
     NDL_PANEL = 16
 };
 
 /* One matrix in memory: borrowed from the mapping. */
 typedef struct ndl_matrix {
-    const void *data; /* panels or rows; 64-byte aligned; NULL: absent */
-    int rows, cols;   /* N, K */
+    const void *data;       /* panels or rows; 64-byte aligned; NULL: absent */
+    const uint16_t *scales; /* f16, of int8 and int4; else NULL */
+    int rows, cols;         /* N, K */
     ndl_dtype dtype;
+    int block; /* k that share a scale: 64 or 32; else 0 */
     bool panels;
 } ndl_matrix;
 
@@ -66,9 +84,11 @@ typedef struct ndl_layer {
     ndl_matrix qkv;                  /* ((H + 2K) * hd, D)                */
     const float *qkv_bias;           /* ((H + 2K) * hd) or NULL, in panel
                                         order like the rows of qkv        */
-    ndl_matrix out;                  /* (D, H * hd): columns in the natural
-                                        order of v                        */
-    const float *out_bias;           /* (D) or NULL                       */
+    ndl_matrix v;   /* (K * hd, D) if v has a dtype of its own: then qkv is
+                       ((H + K) * hd, D), and the bias still that of all    */
+    ndl_matrix out; /* (D, H * hd): columns in the natural
+                       order of v                        */
+    const float *out_bias; /* (D) or NULL                       */
     const float *norm2, *norm2_bias;
     ndl_matrix up;        /* GELU: (F, D); SWIGLU: gate and up in alternate
                              panels, rows = 2 * 16 * ceil(F/16)           */
@@ -89,8 +109,10 @@ typedef struct ndl_part {
  * Check the root of an open weights file and read the model's shape.
  * @return NDL_OK; NDL_EDATA: not a weights file, wrong version, bad config.
  */
-ndl_status ndl_weights_read_model(ndl_store *s, ndl_model *model,
-                                  ndl_dtype *dtype);
+ndl_status ndl_weights_read_model(ndl_store *s, ndl_model *model, ndl_mix *mix);
+
+/** Minor version of a file that is written with these dtypes. */
+int ndl_weights_minor(ndl_mix mix);
 
 /* How a part gets into memory. */
 typedef struct ndl_weights_how {
@@ -126,23 +148,22 @@ ndl_status ndl_weights_open(ndl_weights **out, const char *path,
 
 /** Weights of a shape without a file, for measuring: small finite numbers.
  * @param load  the kind of memory: map or copy. */
-ndl_status ndl_weights_blank(ndl_weights **out, const ndl_model *m,
-                             ndl_dtype dtype, const ndl_part *part,
-                             ndl_load load);
+ndl_status ndl_weights_blank(ndl_weights **out, const ndl_model *m, ndl_mix mix,
+                             const ndl_part *part, ndl_load load);
 
 /** How they were loaded: map or copy. */
 ndl_load ndl_weights_load(const ndl_weights *w);
 void ndl_weights_destroy(ndl_weights **w);
 
 const ndl_model *ndl_weights_model(const ndl_weights *w);
-ndl_dtype ndl_weights_dtype(const ndl_weights *w);
+ndl_mix ndl_weights_mix(const ndl_weights *w);
 
 /** Layer i of the model; asserts that the part has it. */
 const ndl_layer *ndl_weights_layer(const ndl_weights *w, int i);
 
 /* Embedding and head; matrices of absent parts have data NULL. */
 typedef struct ndl_ends {
-    ndl_matrix tokens;    /* (V, D): panels if tied, else rows */
+    ndl_matrix tokens;    /* (V, D): panels if tied or quantised, else rows */
     ndl_matrix positions; /* (context, D) rows, or NULL        */
     const float *norm, *norm_bias;
     ndl_matrix head; /* (V, D) panels; tied: the same memory as tokens */
@@ -154,9 +175,10 @@ ndl_status ndl_weights_bytes(ndl_store *s, const ndl_part *part,
                              uint64_t *bytes);
 
 /**
- * Read every dataset and compare its checksum.
+ * Read every dataset and compare its checksum; scales must be finite.
  * @param[in] progress  as above.
- * @return NDL_OK; NDL_EDATA naming the first dataset that differs.
+ * @return NDL_OK; NDL_EDATA naming the first dataset that differs or has a
+ *         scale that is infinite or none.
  */
 ndl_status ndl_weights_check(const char *path, ndl_progress_fn progress,
                              void *arg);

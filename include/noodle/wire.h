@@ -12,7 +12,9 @@
  *   any --PROBE--> any    measuring a link, before the plan
  *
  * One batch is one message: header, table of sequences, rows.  Rows are token
- * ids (int32) on the way to stage 1 and activations (D floats) after it.
+ * ids (int32) on the way to stage 1 and activations (D floats) after it.  In a
+ * job that scores, behind the last row there is one id (int32) for each: the
+ * token that follows it in the text, or -1 if nobody asks.
  */
 #ifndef NOODLE_WIRE_H
 #define NOODLE_WIRE_H
@@ -20,16 +22,16 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define NDL_WIRE_VERSION 2u
+#define NDL_WIRE_VERSION 3u
 #define NDL_WIRE_MAGIC   0x4e444c42u /* "NDLB" */
 
 typedef enum ndl_tag {
     NDL_TAG_FIRST = 100,
     NDL_TAG_BATCH = NDL_TAG_FIRST, /* i -> i+1: ndl_wire_batch, table, rows */
-    NDL_TAG_TOKENS,                /* last -> 0: ndl_wire_batch, tokens     */
-    NDL_TAG_REPORT,                /* stage -> 0: ndl_wire_report           */
-    NDL_TAG_ORDER,                 /* 0 -> stage: ndl_wire_order            */
-    NDL_TAG_PROBE,                 /* any -> any: bytes that mean nothing   */
+    NDL_TAG_TOKENS, /* last -> 0: ndl_wire_batch, tokens, scores */
+    NDL_TAG_REPORT, /* stage -> 0: ndl_wire_report           */
+    NDL_TAG_ORDER,  /* 0 -> stage: ndl_wire_order            */
+    NDL_TAG_PROBE,  /* any -> any: bytes that mean nothing   */
     NDL_TAG_LAST
 } ndl_tag;
 
@@ -45,16 +47,18 @@ typedef struct ndl_wire_batch {
     uint32_t kind;      /* ndl_batch_kind                            */
     uint64_t batch_id;  /* 1, 2, ...: issued by rank 0; STOP: 0, or  */
                         /* 1 if not all was computed that was asked  */
-    uint32_t n_rows;    /* rows in all                               */
+    uint32_t n_rows;    /* rows in all; TOKENS: scores               */
     uint32_t n_seqs;    /* entries of the table                      */
-    uint32_t row_bytes; /* 4 (ids) or 4 * width; TOKENS: 0           */
+    uint32_t row_bytes; /* 4 (ids) or 4 * width, and 4 more in a job */
+                        /* that scores; TOKENS: 0                    */
     uint32_t reserved;  /* zero                                      */
     uint8_t pad[32];    /* the table starts on a cache line          */
 } ndl_wire_batch;
 
 enum {
     NDL_SEQ_SAMPLE = 1 << 0, /* sample after the last row                */
-    NDL_SEQ_LOGITS = 1 << 1  /* write the logits of every row to the file */
+    NDL_SEQ_LOGITS = 1 << 1, /* write the logits of every row to the file */
+    NDL_SEQ_SCORE = 1 << 2   /* score the rows that say what follows them */
 };
 
 /* One sequence's rows in a batch, in the order of the rows.  It carries its
@@ -68,17 +72,30 @@ typedef struct ndl_wire_seq {
     uint32_t flags;    /* NDL_SEQ_*                                  */
     float temperature; /* 0: greedy                                  */
     float top_p, min_p;
-    int32_t top_k; /* 0: off                                     */
-    uint8_t pad[16];
+    int32_t top_k;      /* 0: off                                     */
+    int64_t logits_row; /* of its first row in the file of logits     */
+    uint8_t pad[8];
 } ndl_wire_seq;
 
-/* One sampled token; TOKENS is ndl_wire_batch and n_seqs of these.  Every
+/* One sampled token; TOKENS is ndl_wire_batch, n_seqs of these, and n_rows of
+ * ndl_wire_score.  Every
  * batch is answered, also one without samples: that is its acknowledgement. */
 typedef struct ndl_wire_token {
     uint64_t sequence;
     uint32_t pos; /* position that this token will take */
     int32_t id;
 } ndl_wire_token;
+
+/* What the model thought of a token that was in the text; the last three only
+ * if it is compared with another model's logits. */
+typedef struct ndl_wire_score {
+    uint64_t sequence;
+    uint32_t pos;      /* of the token, >= 1                              */
+    uint32_t same_top; /* 1: both models have the same likeliest token    */
+    double log_p;      /* natural logarithm of its probability, <= 0      */
+    double divergence; /* KL(other || this) of the whole distribution     */
+    double max_diff;   /* largest difference of two logits of a token     */
+} ndl_wire_score;
 
 typedef enum ndl_report_kind {
     NDL_REPORT_ALIVE = 1,
@@ -161,6 +178,7 @@ enum { NDL_WIRE_STEPS = 512 }; /* records in one message, at most */
 static_assert(sizeof(ndl_wire_batch) == 64, "wire layout is frozen");
 static_assert(sizeof(ndl_wire_seq) == 64, "wire layout is frozen");
 static_assert(sizeof(ndl_wire_token) == 16, "wire layout is frozen");
+static_assert(sizeof(ndl_wire_score) == 40, "wire layout is frozen");
 static_assert(sizeof(ndl_wire_totals) == 64, "wire layout is frozen");
 static_assert(sizeof(ndl_wire_report) == 16 + 64 + NDL_WIRE_TEXT, "frozen");
 static_assert(sizeof(ndl_wire_step) == 40, "wire layout is frozen");

@@ -12,7 +12,7 @@
 
 #include "noodle/wire.h"
 
-enum { NDL_WIRE_HOST = 64, NDL_WIRE_CPUS = 1024 };
+enum { NDL_WIRE_HOST = 64, NDL_WIRE_CPUS = 1024, NDL_WIRE_MIX = 8 };
 
 /* What a rank says of itself before the plan. */
 typedef struct ndl_wire_hello {
@@ -50,9 +50,11 @@ typedef struct ndl_wire_job {
     uint32_t sleep_only;  /* 1: threads exceed cores, nobody spins           */
     uint32_t logits_rows; /* rows of that .npy                             */
     uint32_t want_steps;  /* 1: stages tell where their time goes            */
-    uint32_t reserved[3];
+    uint32_t want_scores; /* 1: rows say what follows them, tokens are scored */
+    uint32_t compare;     /* 1: the logits are another model's, to be read   */
+    uint32_t more;        /* 1: another job comes after it, if all is well   */
     char weights[NDL_WIRE_PATH];  /* zero-terminated */
-    char logits[NDL_WIRE_PATH];   /* .npy that the last stage writes, or "" */
+    char logits[NDL_WIRE_PATH];   /* .npy of the last stage, or "" */
     char stage_in[NDL_WIRE_PATH]; /* folder on each node, or "" */
 } ndl_wire_job;
 
@@ -71,9 +73,10 @@ typedef struct ndl_wire_place {
  * one seat a rank, all from rank 0. */
 typedef struct ndl_wire_probe {
     uint32_t magic;
-    uint32_t dtype, kv_dtype; /* ndl_dtype */
-    uint32_t cpu_flags;       /* kernels that all use */
-    uint32_t load;            /* ndl_load */
+    uint8_t mix[NDL_WIRE_MIX]; /* ndl_mix of the weights */
+    uint32_t kv_dtype;         /* ndl_dtype */
+    uint32_t cpu_flags;        /* kernels that all use */
+    uint32_t load;             /* ndl_load */
     uint32_t chunk_rows, context, n_slots;
     uint32_t sleep_only;   /* 1: threads exceed cores, nobody spins */
     uint32_t config_bytes; /* with the final zero */
@@ -84,7 +87,7 @@ typedef struct ndl_wire_seat {
     float speed;       /* as in ndl_wire_place */
 } ndl_wire_seat;
 
-static_assert(sizeof(ndl_wire_probe) == 40, "frozen");
+static_assert(sizeof(ndl_wire_probe) == 44, "frozen");
 static_assert(sizeof(ndl_wire_seat) == 8, "frozen");
 static_assert(sizeof(ndl_wire_hello) == 32 + 128 + 64, "frozen");
 static_assert(sizeof(ndl_wire_job) == 8 * 8 + 3 * NDL_WIRE_PATH, "frozen");

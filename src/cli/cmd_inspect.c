@@ -36,6 +36,7 @@ static const char *type_name(ndl_store_type t)
     case NDL_STORE_F32: return "f32";
     case NDL_STORE_BF16: return "bf16";
     case NDL_STORE_U8: return "u8";
+    case NDL_STORE_U16: return "u16";
     case NDL_STORE_U32: return "u32";
     case NDL_STORE_I32: return "i32";
     }
@@ -68,9 +69,11 @@ static ndl_status print_dataset(void *arg, const char *name)
     return NDL_OK;
 }
 
-static void print_shape(page *p, const ndl_model *m, ndl_dtype dtype)
+static void print_shape(page *p, const ndl_model *m, ndl_mix mix)
 {
-    fprintf(p->out, "%-12s %s\n", "dtype", ndl_dtype_name(dtype));
+    char dtype[NDL_MIX_TEXT];
+    ndl_mix_write(mix, dtype);
+    fprintf(p->out, "%-12s %s\n", "dtype", dtype);
     fprintf(p->out, "%-12s %.2f M\n", "parameters",
             (double)ndl_model_params(m) * 1e-6);
     fprintf(p->out,
@@ -85,9 +88,9 @@ static void print_shape(page *p, const ndl_model *m, ndl_dtype dtype)
 static ndl_status print_page(page *p)
 {
     ndl_model model;
-    ndl_dtype dtype;
+    ndl_mix mix;
     int64_t version[2] = { 0, 0 };
-    NDL_TRY(ndl_weights_read_model(p->store, &model, &dtype));
+    NDL_TRY(ndl_weights_read_model(p->store, &model, &mix));
     NDL_TRY(ndl_store_get_ints(p->store, "/", "format_version", version, 2));
     fprintf(p->out, "%-12s %s\n%-12s weights %" PRId64 ".%" PRId64 "\n", "file",
             ndl_store_path(p->store), "format", version[0], version[1]);
@@ -95,7 +98,7 @@ static ndl_status print_page(page *p)
     print_attribute(p, "source", "source");
     print_attribute(p, "writer", "writer");
     print_attribute(p, "created", "created");
-    print_shape(p, &model, dtype);
+    print_shape(p, &model, mix);
     fprintf(p->out, "\n%-26s %-5s %-16s %-7s %10s  %s\n", "dataset", "type",
             "shape", "layout", "bytes", "sources");
     return ndl_store_each(p->store, "/", print_dataset, p);

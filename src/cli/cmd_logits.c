@@ -18,7 +18,7 @@ static void ignore_finish(void *arg, int request, ndl_finish why, double now)
 }
 
 static ndl_status lead(ndl_cli *cli, ndl_store *store, const ndl_model *model,
-                       ndl_dtype dtype, const int32_t *ids, size_t n)
+                       ndl_mix mix, const int32_t *ids, size_t n)
 {
     const ndl_options *o = cli->options;
     ndl_session_result result = { 0 };
@@ -35,7 +35,7 @@ static ndl_status lead(ndl_cli *cli, ndl_store *store, const ndl_model *model,
         .comm = cli->comm,
         .store = store,
         .model = model,
-        .dtype = dtype,
+        .mix = mix,
         .split = o->split,
         .n_threads = o->threads,
         .context = (int)n,
@@ -58,7 +58,7 @@ ndl_status ndl_cmd_logits(ndl_cli *cli)
     const ndl_options *o = cli->options;
     ndl_store *store = NULL;
     ndl_model model;
-    ndl_dtype dtype;
+    ndl_mix mix;
     char *path = NULL;
     int32_t *ids = NULL;
     size_t n = 0;
@@ -70,10 +70,10 @@ ndl_status ndl_cmd_logits(ndl_cli *cli)
                         o->ids ? "-o FILE.npy" : "--ids 1,2,3");
     NDL_TRY_GOTO(done, st, ndl_model_path(o->model, &path));
     NDL_TRY_GOTO(done, st, ndl_store_open(&store, path));
-    NDL_TRY_GOTO(done, st, ndl_weights_read_model(store, &model, &dtype));
+    NDL_TRY_GOTO(done, st, ndl_weights_read_model(store, &model, &mix));
     NDL_TRY_GOTO(done, st,
                  ndl_ids_parse("--ids", o->ids, model.vocab, &ids, &n));
-    st = lead(cli, store, &model, dtype, ids, n);
+    st = lead(cli, store, &model, mix, ids, n);
 done:
     free(ids);
     free(path);

@@ -33,15 +33,15 @@ static const char *params_text(int64_t n, char buf[32])
 
 static void print_question(const ndl_plan_question *q, FILE *out)
 {
-    char kv[32], params[32];
+    char kv[32], params[32], dtype[NDL_MIX_TEXT];
     const ndl_plan_costs *c = &q->costs;
+    ndl_mix_write(q->mix, dtype);
     fprintf(
         out,
         "%s of %d blocks, %s parameters in %s, KV cache of %s for %d "
         "sequences of %d tokens\n%d nodes (%s)\n\n",
         q->model.arch, q->model.n_layers,
-        params_text(ndl_model_params(&q->model), params),
-        ndl_dtype_name(q->dtype),
+        params_text(ndl_model_params(&q->model), params), dtype,
         ndl_plan_bytes_text((uint64_t)c->n_blocks * c->kv_bytes, kv, sizeof kv),
         q->n_slots, q->context, ndl_cluster_size(&q->cluster),
         q->cluster.source);

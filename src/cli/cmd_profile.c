@@ -55,7 +55,7 @@ ndl_status ndl_cmd_profile(ndl_cli *cli)
         ndl_session_options_speeds(&o->emulate, cli->comm->size, &speeds));
     NDL_TRY_GOTO(done, st, ndl_model_path(o->model, &path));
     NDL_TRY_GOTO(done, st, ndl_store_open(&store, path));
-    NDL_TRY_GOTO(done, st, ndl_weights_read_model(store, &model, &setup.dtype));
+    NDL_TRY_GOTO(done, st, ndl_weights_read_model(store, &model, &setup.mix));
     NDL_TRY_GOTO(done, st, ndl_store_get_text(store, "/", "config", &config));
     if (o->context > model.context) {
         st = NDL_FAIL(NDL_EUSAGE, "-c %d: the model knows %d positions",
@@ -63,7 +63,7 @@ ndl_status ndl_cmd_profile(ndl_cli *cli)
         goto done;
     }
     setup.config = config;
-    setup.kv_dtype = setup.dtype == NDL_F32 ? NDL_F32 : NDL_BF16;
+    setup.kv_dtype = ndl_mix_kv_dtype(setup.mix);
     setup.chunk_rows = o->rows;
     setup.context = context_of(o, &model);
     setup.n_slots = o->parallel > 0 ? o->parallel : DEFAULT_PARALLEL;

@@ -23,7 +23,7 @@ typedef struct model_file {
     char *path;
     ndl_store *store;
     ndl_model model;
-    ndl_dtype dtype;
+    ndl_mix mix;
     ndl_tokenizer *tokenizer;
 } model_file;
 
@@ -31,7 +31,7 @@ static ndl_status open_model(model_file *f, const ndl_options *o)
 {
     NDL_TRY(ndl_model_path(o->model, &f->path));
     NDL_TRY(ndl_store_open(&f->store, f->path));
-    NDL_TRY(ndl_weights_read_model(f->store, &f->model, &f->dtype));
+    NDL_TRY(ndl_weights_read_model(f->store, &f->model, &f->mix));
     return ndl_tokenizer_load(&f->tokenizer, f->store);
 }
 
@@ -185,7 +185,7 @@ static ndl_status lead(ndl_cli *cli, const model_file *f, ndl_texts *t,
         .comm = cli->comm,
         .store = f->store,
         .model = &f->model,
-        .dtype = f->dtype,
+        .mix = f->mix,
         .split = o->split,
         .workload = workload_of(t, o),
         .n_threads = o->threads,

@@ -22,15 +22,18 @@ typedef struct ndl_cli {
 
 ndl_status ndl_cmd_run(ndl_cli *cli);
 ndl_status ndl_cmd_logits(ndl_cli *cli);
+ndl_status ndl_cmd_eval(ndl_cli *cli);
 ndl_status ndl_cmd_import(ndl_cli *cli);
 ndl_status ndl_cmd_synth(ndl_cli *cli);
 ndl_status ndl_cmd_export(ndl_cli *cli);
+ndl_status ndl_cmd_quantize(ndl_cli *cli);
 ndl_status ndl_cmd_tokenize(ndl_cli *cli);
 ndl_status ndl_cmd_inspect(ndl_cli *cli);
 ndl_status ndl_cmd_check(ndl_cli *cli);
 ndl_status ndl_cmd_profile(ndl_cli *cli);
 ndl_status ndl_cmd_plan(ndl_cli *cli);
 ndl_status ndl_cmd_hardware(ndl_cli *cli);
+ndl_status ndl_cmd_bench(ndl_cli *cli);
 ndl_status ndl_cmd_version(void);
 
 /** @param command  whose page; NULL: the overview. */

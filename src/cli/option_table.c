@@ -7,11 +7,14 @@
 #define IMPORT   (1u << NDL_CMD_IMPORT)
 #define SYNTH    (1u << NDL_CMD_SYNTH)
 #define EXPORT   (1u << NDL_CMD_EXPORT)
+#define QUANTIZE (1u << NDL_CMD_QUANTIZE)
 #define LOGITS   (1u << NDL_CMD_LOGITS)
 #define TOKENIZE (1u << NDL_CMD_TOKENIZE)
 #define PROFILE  (1u << NDL_CMD_PROFILE)
 #define PLAN     (1u << NDL_CMD_PLAN)
 #define HARDWARE (1u << NDL_CMD_HARDWARE)
+#define EVAL     (1u << NDL_CMD_EVAL)
+#define BENCH    (1u << NDL_CMD_BENCH)
 #define ALL      ((1u << NDL_N_COMMANDS) - 1)
 
 #define AT(field) offsetof(ndl_options, field)
@@ -19,12 +22,15 @@
 /* clang-format off */
 const ndl_option ndl_option_table[] = {
     { "-m, --model", NDL_OPTION_TEXT, AT(model),
-      RUN | LOGITS | TOKENIZE | PROFILE | PLAN, NULL, 0, 0, "FILE",
+      RUN | LOGITS | EVAL | TOKENIZE | PROFILE | PLAN | BENCH, NULL, 0, 0,
+      "FILE",
       "weights file (default: the bundled model)" },
     { "-p, --prompt", NDL_OPTION_TEXT, AT(prompt), RUN, NULL, 0, 0, "TEXT",
       "the prompt" },
     { "-f, --file", NDL_OPTION_TEXT, AT(file), RUN, NULL, 0, 0, "FILE",
       "a file that is one whole prompt" },
+    { "-f, --file", NDL_OPTION_TEXT, AT(file), EVAL, NULL, 0, 0, "TEXT",
+      "a file with the text to score" },
     { "--prompts", NDL_OPTION_TEXT, AT(prompts), RUN, NULL, 0, 0, "FILE",
       "a file with one prompt a line; all are run" },
     { "--prompt-ids", NDL_OPTION_TEXT, AT(prompt_ids), RUN, NULL, 0, 0,
@@ -49,36 +55,55 @@ const ndl_option ndl_option_table[] = {
       "the same seed gives the same text on any cluster; -1: a new one" },
     { "--ids", NDL_OPTION_TEXT, AT(ids), LOGITS, NULL, 0, 0, "1,2,3",
       "token ids of the text" },
+    { "--ids", NDL_OPTION_TEXT, AT(ids), EVAL, NULL, 0, 0, "FILE",
+      "the text as token ids, in a file of numbers" },
+    { "--against", NDL_OPTION_TEXT, AT(against), EVAL, NULL, 0, 0, "FILE",
+      "weights file of the same model to compare with, e.g. before it was "
+      "quantised" },
+    { "--stride", NDL_OPTION_INT, AT(stride), EVAL, "0", 0, 1 << 24, "N",
+      "tokens from the begin of a window to that of the next; 0: CTX, so that "
+      "they do not overlap" },
+    { "--windows", NDL_OPTION_INT, AT(windows), EVAL, "0", 0, 1 << 24, "N",
+      "score so many windows at most; 0: all of the text" },
+    { "--logits-file", NDL_OPTION_TEXT, AT(logits_file), EVAL, NULL, 0, 0,
+      "FILE", "where the logits of --against are kept meanwhile (default: a "
+      "name of its own in this folder); removed at the end" },
+    { "-c, --ctx-size", NDL_OPTION_INT, AT(context), EVAL, "0", 0, 1 << 24,
+      "CTX", "tokens of a window; 0: the model's, at most 512" },
     { "--chunk", NDL_OPTION_INT, AT(chunk), LOGITS, "128", 1, 65536, "N",
       "rows in one pipeline step, at most" },
     { "-o, --output", NDL_OPTION_TEXT, AT(out),
-      IMPORT | SYNTH | EXPORT | LOGITS | PROFILE | PLAN | HARDWARE, NULL, 0, 0,
-      "FILE",
-      "the file to write (export: the folder)" },
+      IMPORT | SYNTH | EXPORT | QUANTIZE | LOGITS | PROFILE | PLAN | HARDWARE,
+      NULL, 0, 0, "FILE", "the file to write (export: the folder)" },
     { "--out", NDL_OPTION_TEXT, AT(out), RUN, NULL, 0, 0, "DIR",
       "also write every text (0001.txt, ...) and run.json into DIR" },
-    { "--json", NDL_OPTION_FLAG, AT(json), RUN | PROFILE | PLAN | HARDWARE,
-      NULL, 0, 0, "",
+    { "--json", NDL_OPTION_FLAG, AT(json),
+      RUN | EVAL | PROFILE | PLAN | HARDWARE, NULL, 0, 0, "",
       "one JSON object instead of text (run: text, ids, timings and plan)" },
-    { "--dtype", NDL_OPTION_TEXT, AT(dtype), IMPORT | SYNTH | PLAN, NULL, 0, 0,
-      "f32|bf16", "type of the weights (import: as the source; synth and "
-      "--shape: bf16)" },
+    { "--dtype", NDL_OPTION_TEXT, AT(dtype), IMPORT | SYNTH | QUANTIZE | PLAN,
+      NULL, 0, 0, "f32|bf16|int8|int8:32|int4", "type of the weights (import: "
+      "as the source; synth and --shape: bf16)" },
+    { "--keep", NDL_OPTION_TEXT, AT(keep), IMPORT | SYNTH | QUANTIZE, NULL, 0,
+      0, "head,v,down=int8", "matrices of another type than --dtype says: "
+      "embed, head, qk, v, out, up, down (int4: head,v=int8; none: no other)" },
     { "--tokenizer", NDL_OPTION_TEXT, AT(tokenizer), SYNTH, NULL, 0, 0, "FILE",
       "tokenizer.json to put in (default: plain bytes)" },
     { "--special", NDL_OPTION_FLAG, AT(special), TOKENIZE, NULL, 0, 0, "",
       "put BOS in front and read special tokens in the text" },
-    { "-t, --threads", NDL_OPTION_INT, AT(threads), RUN | LOGITS | PROFILE, "0",
-      0, 4096, "N",
+    { "-t, --threads", NDL_OPTION_INT, AT(threads),
+      RUN | LOGITS | EVAL | PROFILE, "0", 0, 4096, "N",
       "threads of each stage; 0: the processors it may use, shared" },
     { "-c, --ctx-size", NDL_OPTION_INT, AT(context),
       RUN | LOGITS | PROFILE | PLAN, "0", 0, 1 << 24, "N",
       "positions of a sequence; 0: the model's, at most 4096" },
-    { "-b, --batch-size", NDL_OPTION_INT, AT(rows), RUN | PROFILE | PLAN, "128",
-      1, 65536, "ROWS", "rows in one pipeline step, at most" },
+    { "-b, --batch-size", NDL_OPTION_INT, AT(rows),
+      RUN | EVAL | PROFILE | PLAN, "128", 1, 65536, "ROWS",
+      "rows in one pipeline step, at most" },
     { "-np, --parallel", NDL_OPTION_INT, AT(parallel), RUN | PROFILE | PLAN,
       "0", 0, 65536, "N", "sequences at the same time; 0: the prompts, at most "
       "16; plan: 16" },
-    { "--split", NDL_OPTION_TEXT, AT(split), RUN | LOGITS, NULL, 0, 0, "3,2,3",
+    { "--split", NDL_OPTION_TEXT, AT(split), RUN | LOGITS | EVAL, NULL, 0, 0,
+      "3,2,3",
       "blocks of each stage; the embedding goes with the first, the head with "
       "the last; a last 0 is a stage of the head alone" },
     { "--plan", NDL_OPTION_TEXT, AT(plan), RUN, NULL, 0, 0,
@@ -87,7 +112,7 @@ const ndl_option ndl_option_table[] = {
       "plan in a file" },
     { "--save-profile", NDL_OPTION_TEXT, AT(save_profile), RUN, NULL, 0, 0,
       "FILE", "keep what the probe measured, for --plan FILE" },
-    { "--load", NDL_OPTION_TEXT, AT(load), RUN | PROFILE, "auto", 0, 0,
+    { "--load", NDL_OPTION_TEXT, AT(load), RUN | PROFILE | BENCH, "auto", 0, 0,
       "auto|map|copy", "map the weights, or copy them into huge pages; auto "
       "takes what reads faster here" },
     { "--stage-in", NDL_OPTION_TEXT, AT(stage_in), RUN, NULL, 0, 0, "DIR",
@@ -126,6 +151,33 @@ const ndl_option ndl_option_table[] = {
       0, 0, "20ms", "no stage may take longer for a decode step" },
     { "--read", NDL_OPTION_TEXT, AT(read), PLAN, NULL, 0, 0, "FILE",
       "show a plan that was written with -o" },
+    { "-p, --n-prompt", NDL_OPTION_LIST, AT(bench_prompt), BENCH, NULL, 0, 0,
+      "512", "tokens of a prompt (pp); 0: no such test (default 512)" },
+    { "-n, --n-gen", NDL_OPTION_LIST, AT(bench_gen), BENCH, NULL, 0, 0, "128",
+      "tokens to write (tg); 0: no such test (default 128)" },
+    { "-pg", NDL_OPTION_LIST, AT(bench_both), BENCH, NULL, 0, 0, "512,128",
+      "a prompt and what follows in one test; may be repeated" },
+    { "-d, --n-depth", NDL_OPTION_LIST, AT(bench_depth), BENCH, NULL, 0, 0,
+      "0", "tokens that each sequence has before a test (default 0)" },
+    { "-b, -np, --parallel", NDL_OPTION_LIST, AT(bench_seqs), BENCH, NULL, 0,
+      0, "1", "sequences at the same time (default 1)" },
+    { "-ub, --batch-size", NDL_OPTION_LIST, AT(bench_rows), BENCH, NULL, 0, 0,
+      "128", "rows in one step, at most (default 128)" },
+    { "-t, --threads", NDL_OPTION_LIST, AT(bench_threads), BENCH, NULL, 0, 0,
+      "1,2", "threads; 0: the processors it may use (default 0)" },
+    { "-ctk, --cache-type-k", NDL_OPTION_TEXT, AT(bench_type_k), BENCH, NULL,
+      0, 0, "f32|bf16", "type of keys and values (default: f32 for f32 "
+      "weights, else bf16)" },
+    { "-ctv, --cache-type-v", NDL_OPTION_TEXT, AT(bench_type_v), BENCH, NULL,
+      0, 0, "f32|bf16", "the same: both have one type" },
+    { "-r, --repetitions", NDL_OPTION_INT, AT(bench_repeats), BENCH, "5", 1,
+      1000, "N", "runs of each test" },
+    { "--delay", NDL_OPTION_REAL, AT(bench_delay), BENCH, "0", 0, 3600, "SEC",
+      "wait between tests, for a processor that grows hot" },
+    { "--no-warmup", NDL_OPTION_FLAG, AT(bench_no_warmup), BENCH, NULL, 0, 0,
+      "", "count the first run too" },
+    { "-o, --output", NDL_OPTION_TEXT, AT(bench_format), BENCH, "md", 0, 0,
+      "FORMAT", "md, csv, json, jsonl or sql, to stdout" },
     { "-v, --log-level", NDL_OPTION_TEXT, AT(log_level), ALL, NULL, 0, 0,
       "LEVEL", "error, warn (default), info, debug or trace" },
     { "-h, --help", NDL_OPTION_FLAG, AT(help), ALL, NULL, 0, 0, "",
@@ -166,10 +218,43 @@ const ndl_command_entry ndl_command_table[] = {
       "was, to the bit.  A file that was imported with another --dtype comes\n"
       "back as it is stored.\n\n"
       "  noodle-mpi export llama.h5 -o Llama-3.2-1B\n" },
+    [NDL_CMD_QUANTIZE] = { "quantize", "FILE", 1, 1,
+      "make a weights file smaller, and the model faster",
+      "Rounds the matrices to 8 or 4 bits, in blocks of 64 or 32 weights that\n"
+      "share a scale; nothing else changes.  int8 hardly changes the text and\n"
+      "is a quarter of f32; int4 is half of int8 and loses a little, least\n"
+      "where the matrices that matter most keep 8 bits (--keep).  FILE is f32\n"
+      "or bf16, or int8 to make int4 of it.\n\n"
+      "  noodle-mpi quantize llama.h5 -o llama-int8.h5 --dtype int8\n"
+      "  noodle-mpi quantize llama.h5 -o llama-int4.h5 --dtype int4 \\\n"
+      "      --keep head,v,down=int8\n" },
     [NDL_CMD_LOGITS] = { "logits", "", 0, 0,
       "write the logits of every position as a NumPy file",
       "The file gets float32 [tokens, vocabulary], from the last stage.\n\n"
       "  mpirun -np 4 noodle-mpi logits -m gpt2.h5 --ids 464,2068 -o x.npy\n" },
+    [NDL_CMD_EVAL] = { "eval", "", 0, 0,
+      "perplexity of a text, and what quantising has changed",
+      "The text is cut into windows of CTX tokens that know nothing of each\n"
+      "other, each beginning with BOS if the model has one (in place of the\n"
+      "token there).  The first half of a window only gives context; the\n"
+      "tokens of the second half count, as in llama.cpp's perplexity tool,\n"
+      "with --stride N the last N of them at most, so that none counts twice.\n"
+      "A rest that fills no window is left out.  Perplexity is exp of the\n"
+      "mean of -log(probability of the token that comes), +- its standard\n"
+      "error.  Compare only values of the same text, CTX and tokenizer.\n\n"
+      "--against FILE runs that model first (the base) and keeps its logits,\n"
+      "4 bytes x vocabulary for every token that counts; see --windows and\n"
+      "--logits-file.  Then -m is run and compared token by token: the ratio\n"
+      "of the perplexities, KL(base || this) of the distributions (0: the\n"
+      "same), how often both have the same likeliest token, the largest\n"
+      "difference of a logit, and the mean and RMS change of the\n"
+      "probability of the token that comes.  With several nodes\n"
+      "--logits-file must be in a folder that all have, unless the last rank\n"
+      "hosts the head both times.\n\n"
+      "The numbers are the same on any number of ranks, to the last digit.\n\n"
+      "  noodle-mpi eval -m llama.h5 -f wiki.test.raw\n"
+      "  mpirun -np 4 noodle-mpi eval -m llama-int8.h5 -f wiki.test.raw \\\n"
+      "      --against llama.h5 --windows 40 --json\n" },
     [NDL_CMD_TOKENIZE] = { "tokenize", "TEXT", 1, 1,
       "show the token ids of a text",
       "  noodle-mpi tokenize -m gpt2.h5 \"Hello world\"\n" },
@@ -221,6 +306,23 @@ const ndl_command_entry ndl_command_table[] = {
       "  noodle-mpi hardware\n"
       "  mpirun -np 4 noodle-mpi hardware\n"
       "  srun -N 16 -n 32 noodle-mpi hardware --json -o nodes.json\n" },
+    [NDL_CMD_BENCH] = { "bench", "", 0, 0,
+      "measure how fast one rank runs a model",
+      "Runs prompts (pp) and generation (tg) on this machine alone, without\n"
+      "pipeline and sampler, for all combinations of threads, sequences and\n"
+      "depths.  Options, columns and formats are like those of llama-bench,\n"
+      "but -b is sequences and -ub is rows; tokens a second are those of all\n"
+      "sequences together.  Numbers may be lists (1,4,16), ranges (1-8,\n"
+      "0-4096+1024, 1-64*2), or the option may be repeated.\n\n"
+      "Behind each rate stand its shares of what the same threads calculate\n"
+      "and read at most, measured between the repeats: a prompt should come\n"
+      "near the one (flop %), a single sequence near the other (read %).\n"
+      "Where both are low, threads wait: try fewer, or more sequences; read %\n"
+      "above 100 means that the weights stay in the caches.\n\n"
+      "  noodle-mpi bench -m llama.h5\n"
+      "  noodle-mpi bench -m llama.h5 -p 0 -b 1,4,16 -t 1-8*2\n"
+      "  noodle-mpi bench -m llama.h5 -d 0,4096 -pg 512,128 -r 10 -o csv\n"
+      "  noodle-mpi bench -m llama.h5 -o sql | sqlite3 bench.db\n" },
     [NDL_CMD_HELP] = { "help", "[COMMAND]", 0, 1, "show a command's page", "" },
 };
 /* clang-format on */

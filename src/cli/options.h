@@ -16,6 +16,7 @@ typedef enum ndl_command {
     NDL_CMD_IMPORT,
     NDL_CMD_SYNTH,
     NDL_CMD_EXPORT,
+    NDL_CMD_QUANTIZE,
     NDL_CMD_LOGITS,
     NDL_CMD_TOKENIZE,
     NDL_CMD_INSPECT,
@@ -23,6 +24,8 @@ typedef enum ndl_command {
     NDL_CMD_PROFILE,
     NDL_CMD_PLAN,
     NDL_CMD_HARDWARE,
+    NDL_CMD_EVAL,
+    NDL_CMD_BENCH,
     NDL_CMD_HELP,
     NDL_N_COMMANDS
 } ndl_command;
@@ -44,13 +47,21 @@ typedef struct ndl_options {
     const char *split, *out, *dtype, *tokenizer, *ids;
     const char *plan, *save_profile, *load, *stage_in, *metrics;
     const char *shape, *nodes, *profile, *strategy, *order, *stage_limit;
-    const char *read;
+    const char *read, *keep, *against, *logits_file;
     ndl_options_list emulate, pin;
+    int stride, windows;
     int prompt_tokens, new_tokens, min_stages, max_stages;
     int predict, top_k, threads, context, rows, parallel, chunk;
     double temperature, top_p, min_p;
     int64_t seed;
     bool json, no_display_prompt, ignore_eos, special;
+    /* bench: lists of numbers (counts.h) */
+    ndl_options_list bench_prompt, bench_gen, bench_both, bench_depth;
+    ndl_options_list bench_seqs, bench_rows, bench_threads;
+    const char *bench_type_k, *bench_type_v, *bench_format;
+    int bench_repeats;
+    double bench_delay;
+    bool bench_no_warmup;
     const char *log_level;
     bool help, version, named; /* named: the command was given */
 } ndl_options;

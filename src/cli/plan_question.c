@@ -58,7 +58,7 @@ static ndl_status read_shape(const char *name, ndl_model *m)
     return st;
 }
 
-static ndl_status read_weights(const char *given, ndl_model *m, ndl_dtype *t)
+static ndl_status read_weights(const char *given, ndl_model *m, ndl_mix *t)
 {
     char *path = NULL;
     ndl_store *store = NULL;
@@ -76,14 +76,13 @@ static ndl_status read_model(ndl_plan_question *q, const ndl_options *o)
 {
     if (o->model && o->shape)
         return NDL_FAIL(NDL_EUSAGE, "-m and --shape: two models: give one");
-    q->dtype = NDL_BF16;
+    q->mix = ndl_mix_plain(NDL_BF16);
     if (o->shape)
         NDL_TRY(read_shape(o->shape, &q->model));
     else
-        NDL_TRY(read_weights(o->model, &q->model, &q->dtype));
-    if (o->dtype && !ndl_dtype_parse(o->dtype, &q->dtype))
-        return NDL_FAIL(NDL_EUSAGE, "--dtype %s: give f32 or bf16", o->dtype);
-    q->kv_dtype = q->dtype == NDL_F32 ? NDL_F32 : NDL_BF16;
+        NDL_TRY(read_weights(o->model, &q->model, &q->mix));
+    if (o->dtype) NDL_TRY(ndl_mix_parse(&q->mix, o->dtype, NULL));
+    q->kv_dtype = ndl_mix_kv_dtype(q->mix);
     return NDL_OK;
 }
 
@@ -130,7 +129,7 @@ static ndl_status check_profile(const ndl_plan_question *q, const char *path)
 {
     static const char *const keys[] = { "shape", "dtype", "kv_dtype" };
     const ndl_profile_facts facts = { .model = &q->model,
-                                      .dtype = q->dtype,
+                                      .mix = q->mix,
                                       .kv_dtype = q->kv_dtype,
                                       .kernels = "",
                                       .load = "" };
@@ -153,10 +152,9 @@ static ndl_status check_profile(const ndl_plan_question *q, const char *path)
 }
 
 static ndl_status read_nodes(const ndl_plan_question *q, const char *path,
-                             ndl_dtype dtype, ndl_cluster *out)
+                             ndl_mix mix, ndl_cluster *out)
 {
-    return ndl_cluster_load(out, path, &q->model, dtype,
-                            dtype == NDL_F32 ? NDL_F32 : NDL_BF16,
+    return ndl_cluster_load(out, path, &q->model, mix, ndl_mix_kv_dtype(mix),
                             q->profile.n_ranks > 0 ? &q->profile : NULL);
 }
 
@@ -168,7 +166,7 @@ static ndl_status read_cluster(ndl_plan_question *q, const ndl_options *o)
         NDL_TRY(ndl_profile_load(&q->profile, o->profile));
         NDL_TRY(check_profile(q, o->profile));
     }
-    if (o->nodes) return read_nodes(q, o->nodes, q->dtype, &q->cluster);
+    if (o->nodes) return read_nodes(q, o->nodes, q->mix, &q->cluster);
     return ndl_cluster_measured(&q->cluster, &q->profile);
 }
 
@@ -184,7 +182,7 @@ static int most_threads(const ndl_cluster *c)
     return most > 0 ? most : DEFAULT_THREADS;
 }
 
-static ndl_status read_costs(const ndl_plan_question *q, ndl_dtype dtype,
+static ndl_status read_costs(const ndl_plan_question *q, ndl_mix mix,
                              ndl_plan_costs *out)
 {
     const ndl_forward_limits limits = {
@@ -192,18 +190,21 @@ static ndl_status read_costs(const ndl_plan_question *q, ndl_dtype dtype,
         .max_spans = q->n_slots,
         .n_slots = q->n_slots,
         .context = q->context,
-        .kv_dtype = dtype == NDL_F32 ? NDL_F32 : NDL_BF16,
+        .kv_dtype = ndl_mix_kv_dtype(mix),
     };
-    return ndl_plan_costs_of(out, &q->model, dtype, &limits,
+    return ndl_plan_costs_of(out, &q->model, mix, &limits,
                              most_threads(&q->cluster));
 }
 
 /* Measured times hold for one dtype; described nodes can be asked again. */
 static ndl_status read_next(ndl_plan_question *q, const ndl_options *o)
 {
-    if (!o->nodes || o->profile || q->dtype != NDL_F32) return NDL_OK;
-    NDL_TRY(read_nodes(q, o->nodes, NDL_BF16, &q->next_cluster));
-    NDL_TRY(read_costs(q, NDL_BF16, &q->next_costs));
+    const ndl_mix next = ndl_mix_plain(NDL_BF16);
+    if (!o->nodes || o->profile ||
+        !ndl_mix_equal(q->mix, ndl_mix_plain(NDL_F32)))
+        return NDL_OK;
+    NDL_TRY(read_nodes(q, o->nodes, next, &q->next_cluster));
+    NDL_TRY(read_costs(q, next, &q->next_costs));
     q->has_next = true;
     return NDL_OK;
 }
@@ -213,7 +214,7 @@ ndl_status ndl_plan_question_read(ndl_plan_question *q, const ndl_options *o)
     NDL_TRY(read_model(q, o));
     NDL_TRY(read_workload(q, o));
     NDL_TRY(read_cluster(q, o));
-    NDL_TRY(read_costs(q, q->dtype, &q->costs));
+    NDL_TRY(read_costs(q, q->mix, &q->costs));
     NDL_TRY(read_next(q, o));
     const ndl_strategy_context context = { .cluster = &q->cluster,
                                            .n_blocks = q->model.n_layers,

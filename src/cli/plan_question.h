@@ -11,7 +11,8 @@
 /* Everything that a plan is made of; zeroed before it is filled. */
 typedef struct ndl_plan_question {
     ndl_model model;
-    ndl_dtype dtype, kv_dtype;
+    ndl_mix mix;
+    ndl_dtype kv_dtype;
     ndl_profile profile; /* n_ranks 0: none */
     ndl_cluster cluster;
     ndl_plan_costs costs;

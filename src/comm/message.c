@@ -31,9 +31,22 @@ void *ndl_message_batch_rows(void *msg)
     return ndl_message_batch_table(msg) + h->n_seqs;
 }
 
+int32_t *ndl_message_batch_targets(void *msg)
+{
+    const ndl_wire_batch *h = msg;
+    unsigned char *rows = ndl_message_batch_rows(msg);
+    return (int32_t *)(void *)(rows + (size_t)h->n_rows * (h->row_bytes - 4));
+}
+
 ndl_wire_token *ndl_message_tokens(void *msg)
 {
     return (ndl_wire_token *)((unsigned char *)msg + sizeof(ndl_wire_batch));
+}
+
+ndl_wire_score *ndl_message_scores(void *msg)
+{
+    const ndl_wire_batch *h = msg;
+    return (ndl_wire_score *)(void *)(ndl_message_tokens(msg) + h->n_seqs);
 }
 
 static bool read_header(ndl_wire_batch *h, const void *msg, size_t len)
@@ -50,7 +63,7 @@ static bool is_share(float x)
 
 static bool seq_is_valid(const ndl_wire_seq *s, uint32_t n_slots)
 {
-    const uint32_t known = NDL_SEQ_SAMPLE | NDL_SEQ_LOGITS;
+    const uint32_t known = NDL_SEQ_SAMPLE | NDL_SEQ_LOGITS | NDL_SEQ_SCORE;
     return s->slot < n_slots && s->n_rows >= 1 && s->n_rows <= INT32_MAX &&
            s->pos <= INT32_MAX - s->n_rows && (s->flags & ~known) == 0 &&
            isfinite(s->temperature) && s->temperature >= 0.0f &&
@@ -96,15 +109,25 @@ bool ndl_message_batch_is_valid(const void *msg, size_t len, uint32_t row_bytes,
            table_is_valid(&h, (const unsigned char *)msg + sizeof h, n_slots);
 }
 
+static bool score_is_valid(const ndl_wire_score *s)
+{
+    return s->pos >= 1 && s->pos <= INT32_MAX && s->same_top <= 1 &&
+           isfinite(s->log_p) && isfinite(s->divergence) &&
+           isfinite(s->max_diff);
+}
+
 bool ndl_message_tokens_is_valid(const void *msg, size_t len,
-                                 uint32_t max_tokens, uint32_t n_vocab)
+                                 uint32_t max_tokens, uint32_t n_vocab,
+                                 uint32_t max_scores)
 {
     ndl_wire_batch h;
     if (!read_header(&h, msg, len)) return false;
     if (h.kind != NDL_BATCH_ROWS || h.batch_id == 0 || h.row_bytes != 0)
         return false;
-    if (h.n_seqs > max_tokens) return false;
-    if ((uint64_t)h.n_seqs * sizeof(ndl_wire_token) != len - sizeof h)
+    if (h.n_seqs > max_tokens || h.n_rows > max_scores) return false;
+    if ((uint64_t)h.n_seqs * sizeof(ndl_wire_token) +
+            (uint64_t)h.n_rows * sizeof(ndl_wire_score) !=
+        len - sizeof h)
         return false;
     const unsigned char *at = (const unsigned char *)msg + sizeof h;
     for (uint32_t i = 0; i < h.n_seqs; i++) {
@@ -112,6 +135,12 @@ bool ndl_message_tokens_is_valid(const void *msg, size_t len,
         memcpy(&t, at + (size_t)i * sizeof t, sizeof t);
         if (t.id < 0 || (uint32_t)t.id >= n_vocab || t.pos > INT32_MAX)
             return false;
+    }
+    at += (size_t)h.n_seqs * sizeof(ndl_wire_token);
+    for (uint32_t i = 0; i < h.n_rows; i++) {
+        ndl_wire_score s;
+        memcpy(&s, at + (size_t)i * sizeof s, sizeof s);
+        if (!score_is_valid(&s)) return false;
     }
     return true;
 }

@@ -11,7 +11,7 @@ enum { MAX_TOKENIZER_BYTES = 1 << 28 };
 
 static ndl_status fill(ndl_store *s, const ndl_assembly *a)
 {
-    NDL_TRY(ndl_pack(s, a->model, a->dtype, a->source, a->meta));
+    NDL_TRY(ndl_pack(s, a->model, a->mix, a->source, a->meta));
     NDL_TRY(ndl_tokenizer_save(a->tokenizer, s));
     if (!a->chat_template || !*a->chat_template) return NDL_OK;
     return ndl_store_put_packed(s, "/tokenizer/chat_template", a->chat_template,

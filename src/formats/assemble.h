@@ -11,7 +11,7 @@
 /* Everything is borrowed for the call. */
 typedef struct ndl_assembly {
     const ndl_model *model;
-    ndl_dtype dtype;
+    ndl_mix mix;
     const ndl_source *source;
     const ndl_pack_meta *meta;
     const ndl_tokenizer *tokenizer;

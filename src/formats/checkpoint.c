@@ -148,8 +148,8 @@ static void fini(checkpoint *c)
 }
 
 ndl_status ndl_checkpoint_import(const char *dir, const char *out,
-                                 const ndl_dtype *dtype,
-                                 ndl_progress_fn progress, void *arg)
+                                 const ndl_mix *mix, ndl_progress_fn progress,
+                                 void *arg)
 {
     checkpoint c = { .dir = dir };
     ndl_source source;
@@ -163,7 +163,7 @@ ndl_status ndl_checkpoint_import(const char *dir, const char *out,
         ndl_huggingface_source(c.tensors, &source);
         const ndl_assembly a = {
             .model = &c.model,
-            .dtype = dtype ? *dtype : ndl_huggingface_dtype(c.tensors),
+            .mix = mix ? *mix : ndl_mix_plain(ndl_huggingface_dtype(c.tensors)),
             .source = &source,
             .meta = &meta,
             .tokenizer = c.tokenizer,

@@ -39,7 +39,7 @@ typedef struct job {
     ndl_store *store;
     int fd; /* of the weights file */
     ndl_model model;
-    ndl_dtype dtype;
+    ndl_mix mix;
     ndl_item *items;
     uint64_t *offsets; /* (n_items) */
     int n_items;
@@ -62,12 +62,27 @@ static ndl_status fail_memory(const job *j)
 
 /* --- what the weights file holds --- */
 
+/* What is quantised is no longer what was imported.  A v of its own is not
+ * joined again with the q and k of its source. */
+static ndl_status check_mix(const job *j)
+{
+    char dtype[NDL_MIX_TEXT];
+    if (!ndl_mix_is_quantised(j->mix) &&
+        j->mix.of[NDL_GROUP_QK] == j->mix.of[NDL_GROUP_V])
+        return NDL_OK;
+    ndl_mix_write(j->mix, dtype);
+    return NDL_FAIL(NDL_EDATA,
+                    "%s: has weights of %s, which no directory has: export the "
+                    "file it was made from",
+                    j->path, dtype);
+}
+
 static ndl_status read_items(job *j)
 {
-    NDL_TRY(ndl_weights_read_model(j->store, &j->model, &j->dtype));
+    NDL_TRY(ndl_weights_read_model(j->store, &j->model, &j->mix));
+    NDL_TRY(check_mix(j));
     const ndl_part whole = ndl_layout_whole(&j->model);
-    NDL_TRY(
-        ndl_layout_list(&j->items, &j->n_items, &j->model, j->dtype, &whole));
+    NDL_TRY(ndl_layout_list(&j->items, &j->n_items, &j->model, j->mix, &whole));
     j->offsets = calloc((size_t)j->n_items, sizeof *j->offsets);
     if (!j->offsets) return fail_memory(j);
     for (int i = 0; i < j->n_items; i++)
@@ -80,13 +95,15 @@ static ndl_status read_items(job *j)
  * cannot be given back: all is exported as it is stored. */
 static bool is_as_stored(const job *j)
 {
-    const ndl_dtype source = ndl_origins_dtype(&j->origins);
+    char dtype[NDL_MIX_TEXT];
+    const ndl_mix source = ndl_mix_plain(ndl_origins_dtype(&j->origins));
     if (j->origins.invented) return true;
-    if (source == j->dtype) return false;
+    if (ndl_mix_equal(source, j->mix)) return false;
+    ndl_mix_write(j->mix, dtype);
     ndl_log_root(NDL_LOG_WARN, "export",
                  "%s was imported with --dtype %s: its matrices are written "
                  "as that, not as their source had them",
-                 j->path, ndl_dtype_name(j->dtype));
+                 j->path, dtype);
     return true;
 }
 

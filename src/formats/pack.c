@@ -8,10 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels.h"
 #include "noodle/hash.h"
 #include "noodle/json.h"
+#include "noodle/pool.h"
 #include "noodle/progress.h"
 #include "panels.h"
+#include "processors.h"
+#include "quant_panels.h"
 
 /* Of f32 rows in memory at a time: enough for writes of more than 1 MiB, and
  * for a transposed source to read wide strips. */
@@ -23,9 +27,12 @@ typedef struct packer {
     const ndl_source *source;
     const ndl_item *item; /* the dataset being written */
     ndl_hash *hash;       /* of its bytes so far */
+    ndl_hash *scale_hash; /* of its scales' */
+    ndl_pool *pool;       /* NULL: nothing to quantise, or alone */
     float *rows;          /* staging: rows as the source gives them */
     void *out;            /* staging: bytes as the file holds them */
-    size_t rows_cap, out_cap;
+    void *scales;         /* staging: scales of a quantised matrix */
+    size_t rows_cap, out_cap, scales_cap;
     ndl_progress progress;
 } packer;
 
@@ -76,7 +83,7 @@ static ndl_status fetch(packer *p, int first, int n)
     return NDL_OK;
 }
 
-/* Append `n` slices of the dataset, `bytes` in all, from the output buffer. */
+/* Append `n` slices of the dataset, `bytes` in all. */
 static ndl_status put(packer *p, const void *src, uint64_t first, uint64_t n,
                       size_t bytes)
 {
@@ -111,6 +118,81 @@ static ndl_status pack_panels(packer *p)
                            it->dtype);
         NDL_TRY(put(p, p->out, (uint64_t)first, (uint64_t)n,
                     (size_t)n * panel_bytes));
+    }
+    return NDL_OK;
+}
+
+/* A batch whose panels are quantised, one a task. */
+typedef struct quant_batch {
+    const packer *p;
+    ndl_quant_shape shape;
+    int n;
+} quant_batch;
+
+static void quantise_panel(void *arg, int task, int thread)
+{
+    const quant_batch *b = arg;
+    const size_t i = (size_t)task, cols = (size_t)b->shape.cols;
+    (void)thread;
+    ndl_quant_panel_pack(
+        (uint8_t *)b->p->out + i * ndl_quant_panel_bytes(&b->shape),
+        (uint16_t *)b->p->scales + i * ndl_quant_panel_scales(&b->shape),
+        b->p->rows + i * NDL_PANEL * cols, &b->shape);
+}
+
+static void quantise_batch(quant_batch *b)
+{
+    if (b->p->pool) {
+        ndl_pool_run(b->p->pool, b->n, quantise_panel, b);
+        return;
+    }
+    for (int i = 0; i < b->n; i++) quantise_panel(b, i, 0);
+}
+
+static ndl_status put_scales(packer *p, const ndl_item *it, int first, int n)
+{
+    const size_t bytes = (size_t)(it->bytes / it->dims[0]) * (size_t)n;
+    NDL_TRY(ndl_store_write(p->store, it->name, (uint64_t)first, (uint64_t)n,
+                            p->scales));
+    ndl_hash_add(p->scale_hash, p->scales, bytes);
+    return ndl_progress_add(&p->progress, bytes);
+}
+
+/* A panel a thread at least, so that none is idle. */
+static int quant_batch_of(const packer *p, size_t rows_bytes, int panels)
+{
+    const int threads = p->pool ? ndl_pool_size(p->pool) : 1;
+    const int batch = batch_of(rows_bytes, panels);
+    const int most = threads < panels ? threads : panels;
+    return batch < most ? most : batch;
+}
+
+/* The item's panels, and its scales, which are the next item. */
+static ndl_status pack_quants(packer *p)
+{
+    const ndl_item *it = p->item, *scales = it + 1;
+    const int panels = (int)it->dims[0];
+    const size_t rows_bytes = NDL_PANEL * (size_t)it->cols * sizeof(float);
+    const size_t panel_bytes = (size_t)(it->bytes / it->dims[0]);
+    const size_t scale_bytes = (size_t)(scales->bytes / scales->dims[0]);
+    const int batch = quant_batch_of(p, rows_bytes, panels);
+    quant_batch b = { .p = p, .shape = { it->dtype, it->cols, it->block } };
+    NDL_ASSERT(scales->layout == NDL_LAYOUT_SCALES &&
+               panel_bytes == ndl_quant_panel_bytes(&b.shape) &&
+               scale_bytes == 2 * ndl_quant_panel_scales(&b.shape));
+    NDL_TRY(reserve_both(p, (size_t)batch * rows_bytes,
+                         (size_t)batch * panel_bytes));
+    NDL_TRY(reserve(&p->scales, &p->scales_cap, (size_t)batch * scale_bytes));
+    NDL_TRY(ndl_store_make(p->store, scales->name, ndl_layout_type(scales),
+                           scales->n_dims, scales->dims));
+    ndl_hash_reset(p->scale_hash);
+    for (int first = 0; first < panels; first += batch) {
+        b.n = panels - first < batch ? panels - first : batch;
+        NDL_TRY(fetch(p, first * NDL_PANEL, b.n * NDL_PANEL));
+        quantise_batch(&b);
+        NDL_TRY(put(p, p->out, (uint64_t)first, (uint64_t)b.n,
+                    (size_t)b.n * panel_bytes));
+        NDL_TRY(put_scales(p, scales, first, b.n));
     }
     return NDL_OK;
 }
@@ -214,11 +296,13 @@ static ndl_status put_int(packer *p, const char *attr, int value)
 static ndl_status put_attributes(packer *p)
 {
     const ndl_item *it = p->item;
+    const bool scales = it->layout == NDL_LAYOUT_SCALES;
     ndl_origin o = { 0 };
     NDL_TRY(ndl_store_put_text(p->store, it->name, "layout",
                                ndl_layout_name(it->layout)));
     NDL_TRY(put_int(p, "rows", it->rows));
     NDL_TRY(put_int(p, "cols", it->cols));
+    if (it->block) NDL_TRY(put_int(p, "block", it->block));
     NDL_TRY(ndl_store_put_text(p->store, it->name, "dtype",
                                ndl_dtype_name(it->dtype)));
     NDL_TRY(ndl_store_put_text(p->store, it->name, "order",
@@ -228,33 +312,45 @@ static ndl_status put_attributes(packer *p)
     NDL_TRY(put_source_dtype(p));
     NDL_TRY(put_int(p, "transposed", o.transposed));
     return ndl_store_put_u64(p->store, it->name, "xxh3_64",
-                             ndl_hash_value(p->hash));
+                             ndl_hash_value(scales ? p->scale_hash : p->hash));
+}
+
+static ndl_status pack_bytes(packer *p)
+{
+    switch (p->item->layout) {
+    case NDL_LAYOUT_PANELS:
+        return p->item->block ? pack_quants(p) : pack_panels(p);
+    case NDL_LAYOUT_ROWS: return pack_rows(p);
+    case NDL_LAYOUT_VECTOR: return pack_vector(p);
+    case NDL_LAYOUT_SCALES: break; /* were written with their panels */
+    }
+    return NDL_OK;
 }
 
 static ndl_status pack_item(packer *p, const ndl_item *it)
 {
     p->item = it;
-    ndl_hash_reset(p->hash);
-    NDL_TRY(ndl_store_make(p->store, it->name, ndl_layout_type(it), it->n_dims,
-                           it->dims));
-    switch (it->layout) {
-    case NDL_LAYOUT_PANELS: NDL_TRY(pack_panels(p)); break;
-    case NDL_LAYOUT_ROWS: NDL_TRY(pack_rows(p)); break;
-    case NDL_LAYOUT_VECTOR: NDL_TRY(pack_vector(p)); break;
+    if (it->layout != NDL_LAYOUT_SCALES) {
+        ndl_hash_reset(p->hash);
+        NDL_TRY(ndl_store_make(p->store, it->name, ndl_layout_type(it),
+                               it->n_dims, it->dims));
     }
+    NDL_TRY(pack_bytes(p));
     return put_attributes(p);
 }
 
-static ndl_status put_root(ndl_store *s, const ndl_model *m, ndl_dtype dtype,
+static ndl_status put_root(ndl_store *s, const ndl_model *m, ndl_mix mix,
                            const ndl_pack_meta *meta)
 {
+    char dtype[NDL_MIX_TEXT];
     NDL_ASSERT(meta->config);
+    ndl_mix_write(mix, dtype);
     NDL_TRY(ndl_store_put_stamp(s, "weights", NDL_WEIGHTS_VERSION_MAJOR,
-                                NDL_WEIGHTS_VERSION_MINOR));
+                                ndl_weights_minor(mix)));
     if (meta->source)
         NDL_TRY(ndl_store_put_text(s, "/", "source", meta->source));
     NDL_TRY(ndl_store_put_text(s, "/", "arch", m->arch));
-    NDL_TRY(ndl_store_put_text(s, "/", "dtype", ndl_dtype_name(dtype)));
+    NDL_TRY(ndl_store_put_text(s, "/", "dtype", dtype));
     NDL_TRY(ndl_store_put_text(s, "/", "config", meta->config));
     if (meta->generation)
         NDL_TRY(
@@ -262,7 +358,21 @@ static ndl_status put_root(ndl_store *s, const ndl_model *m, ndl_dtype dtype,
     return NDL_OK;
 }
 
-ndl_status ndl_pack(ndl_store *s, const ndl_model *model, ndl_dtype dtype,
+/* What a quantised mix needs besides: threads, as the search takes much longer
+ * than the file. */
+static ndl_status begin(packer *p, ndl_mix mix)
+{
+    p->hash = ndl_hash_create();
+    p->scale_hash = ndl_hash_create();
+    if (!p->hash || !p->scale_hash)
+        return NDL_FAIL(NDL_EOS, "out of memory for a checksum");
+    if (!ndl_mix_is_quantised(mix)) return NDL_OK;
+    return ndl_pool_create(&p->pool,
+                           &(ndl_pool_config){ .n_threads = ndl_processors(),
+                                               .thread_init = ndl_fp_setup });
+}
+
+ndl_status ndl_pack(ndl_store *s, const ndl_model *model, ndl_mix mix,
                     const ndl_source *source, const ndl_pack_meta *meta)
 {
     packer p = { .store = s, .source = source };
@@ -270,21 +380,20 @@ ndl_status ndl_pack(ndl_store *s, const ndl_model *model, ndl_dtype dtype,
     int n = 0;
     ndl_status st = NDL_OK;
     const ndl_part whole = ndl_layout_whole(model);
-    NDL_TRY_GOTO(done, st, ndl_layout_list(&items, &n, model, dtype, &whole));
-    NDL_TRY_GOTO(done, st, put_root(s, model, dtype, meta));
-    p.hash = ndl_hash_create();
-    if (!p.hash) {
-        st = NDL_FAIL(NDL_EOS, "out of memory for a checksum");
-        goto done;
-    }
+    NDL_TRY_GOTO(done, st, ndl_layout_list(&items, &n, model, mix, &whole));
+    NDL_TRY_GOTO(done, st, put_root(s, model, mix, meta));
+    NDL_TRY_GOTO(done, st, begin(&p, mix));
     p.progress.fn = meta->progress;
     p.progress.arg = meta->progress_arg;
     for (int i = 0; i < n; i++) p.progress.all += items[i].bytes;
     for (int i = 0; i < n; i++)
         NDL_TRY_GOTO(done, st, pack_item(&p, &items[i]));
 done:
+    ndl_pool_destroy(&p.pool);
+    free(p.scales);
     free(p.out);
     free(p.rows);
+    ndl_hash_destroy(&p.scale_hash);
     ndl_hash_destroy(&p.hash);
     free(items);
     return st;

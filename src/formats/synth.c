@@ -29,10 +29,9 @@ static ndl_status fail_unknown(const char *shape)
                     known);
 }
 
-ndl_status ndl_checkpoint_synth(const char *shape, const char *out,
-                                ndl_dtype dtype, const char *tokenizer,
-                                uint64_t seed, ndl_progress_fn progress,
-                                void *arg)
+ndl_status ndl_checkpoint_synth(const char *shape, const char *out, ndl_mix mix,
+                                const char *tokenizer, uint64_t seed,
+                                ndl_progress_fn progress, void *arg)
 {
     const char *config = ndl_checkpoint_shape_config(shape);
     ndl_random_weights w = { .seed = seed };
@@ -48,7 +47,7 @@ ndl_status ndl_checkpoint_synth(const char *shape, const char *out,
                                  .progress = progress,
                                  .progress_arg = arg };
     const ndl_assembly a = { .model = &w.model,
-                             .dtype = dtype,
+                             .mix = mix,
                              .source = &source,
                              .meta = &meta,
                              .tokenizer = t };

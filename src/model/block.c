@@ -42,17 +42,32 @@ void ndl_norm_run(ndl_forward *f, ndl_rows y, ndl_rows x, const float *gain,
     ndl_pool_run(f->pool, (rows + NORM_ROWS - 1) / NORM_ROWS, norm_task, &j);
 }
 
-static void mix_tokens(ndl_forward *f, const ndl_layer *w, int layer,
-                       const ndl_span *spans, int n_spans, ndl_rows x, int rows)
+/* v has a matrix of its own where it has another dtype than q and k: it writes
+ * the columns behind theirs. */
+static void project(ndl_forward *f, const ndl_layer *w, int rows)
 {
-    const ndl_model *m = f->model;
-    ndl_norm_run(f, f->norm, x, w->norm1, w->norm1_bias, rows);
     const ndl_product qkv = { .w = &w->qkv,
                               .bias = w->qkv_bias,
                               .x = f->norm,
                               .y = f->qkv,
                               .rows = rows };
     ndl_product_run(f, &qkv);
+    if (!w->v.data) return;
+    const ndl_product v = { .w = &w->v,
+                            .bias =
+                                w->qkv_bias ? w->qkv_bias + w->qkv.rows : NULL,
+                            .x = f->norm,
+                            .y = { f->qkv.at + w->qkv.rows, f->qkv.ld },
+                            .rows = rows };
+    ndl_product_run(f, &v);
+}
+
+static void mix_tokens(ndl_forward *f, const ndl_layer *w, int layer,
+                       const ndl_span *spans, int n_spans, ndl_rows x, int rows)
+{
+    const ndl_model *m = f->model;
+    ndl_norm_run(f, f->norm, x, w->norm1, w->norm1_bias, rows);
+    project(f, w, rows);
     ndl_attention_run(f, layer, spans, n_spans, rows);
     const ndl_product out = { .w = &w->out,
                               .bias = w->out_bias,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "forward_parts.h"
+#include "operand.h"
 
 static size_t round_up(size_t n, size_t to)
 {
@@ -26,9 +27,11 @@ static size_t up_cols(const ndl_model *m)
     return m->mlp == NDL_MLP_SWIGLU ? 2 * f : f;
 }
 
+/* Where v has panels of its own, theirs end up to a panel further. */
 static size_t qkv_cols(const ndl_model *m)
 {
-    return (size_t)(m->n_heads + 2 * m->n_kv_heads) * (size_t)m->head_dim;
+    return (size_t)(m->n_heads + 2 * m->n_kv_heads) * (size_t)m->head_dim +
+           NDL_PANEL;
 }
 
 static size_t padded_head(const ndl_model *m)
@@ -48,6 +51,13 @@ static size_t scratch_bytes(const ndl_model *m)
            4 * floats(NDL_ATTEND_ROWS);
 }
 
+static size_t longest_row(const ndl_model *m)
+{
+    const size_t heads = (size_t)m->n_heads * (size_t)m->head_dim;
+    size_t k = (size_t)m->width > heads ? (size_t)m->width : heads;
+    return (size_t)m->ffn > k ? (size_t)m->ffn : k;
+}
+
 /* The head uses the buffer of norms too, for its own number of rows. */
 static int buffer_rows(const ndl_forward_limits *l)
 {
@@ -62,7 +72,8 @@ static size_t buffer_bytes(const ndl_model *m, const ndl_forward_limits *l,
                         stride((size_t)m->n_heads * (size_t)m->head_dim) +
                         stride(up_cols(m)) + stride((size_t)m->ffn) +
                         (size_t)m->head_dim;
-    return floats(rows * cols) + 8 * 64 + 2 * round_up(rows * sizeof(int), 64) +
+    return floats(rows * cols) + ndl_operand_bytes(rows, longest_row(m)) +
+           9 * 64 + 2 * round_up(rows * sizeof(int), 64) +
            round_up(((size_t)l->max_spans + 1) * sizeof(int), 64) +
            round_up((size_t)m->head_dim * sizeof(double), 64) +
            (size_t)n_threads * (scratch_bytes(m) + sizeof(ndl_attend_scratch)) +
@@ -126,8 +137,11 @@ static bool make_buffers(ndl_forward *f)
     f->inv_freq = ndl_arena_alloc(a, (size_t)m->head_dim * sizeof(double));
     f->rope =
         ndl_arena_alloc(a, (size_t)rows * (size_t)m->head_dim * sizeof(float));
-    bool ok = f->row_slot && f->row_pos && f->first_task && f->inv_freq &&
-              f->rope && make_rows(a, &f->norm, rows, (size_t)m->width) &&
+    f->operand =
+        ndl_arena_alloc(a, ndl_operand_bytes((size_t)rows, longest_row(m)));
+    bool ok = f->row_slot && f->row_pos && f->operand && f->first_task &&
+              f->inv_freq && f->rope &&
+              make_rows(a, &f->norm, rows, (size_t)m->width) &&
               make_rows(a, &f->delta, rows, (size_t)m->width) &&
               make_rows(a, &f->qkv, rows, qkv_cols(m)) &&
               make_rows(a, &f->att, rows, (size_t)(m->n_heads * m->head_dim)) &&
@@ -228,7 +242,11 @@ static void look_up(const ndl_forward *f, const ndl_matrix *w, int row,
 {
     const size_t k = (size_t)w->cols;
     NDL_ASSERT(row >= 0 && row < w->rows);
-    if (w->panels && w->dtype == NDL_F32) {
+    if (w->dtype == NDL_INT8) {
+        f->kernels->gather_int8(y, w->data, w->scales, row, w->cols, w->block);
+    } else if (w->dtype == NDL_INT4) {
+        f->kernels->gather_int4(y, w->data, w->scales, row, w->cols, w->block);
+    } else if (w->panels && w->dtype == NDL_F32) {
         f->kernels->gather_f32(y, w->data, row, w->cols);
     } else if (w->panels) {
         f->kernels->gather_bf16(y, w->data, row, w->cols);

@@ -40,7 +40,8 @@ struct ndl_forward {
     int *first_task;         /* (spans + 1) of attention            */
     ndl_rows norm, qkv, att, up, hidden, delta; /* (T, ...)                */
     ndl_rows picked, logits;                    /* (NDL_LOGITS_ROWS, ...)  */
-    ndl_attend_scratch *scratch;                /* (threads)               */
+    void *operand; /* the rows of a product, prepared (operand.h)         */
+    ndl_attend_scratch *scratch; /* (threads)               */
     ndl_layer_clock *clocks; /* (part.n_layers + 2), or NULL: nobody looks */
     double speed;            /* 1: as it is */
     struct ndl_pace *pace;   /* once it was slow, or NULL */
@@ -61,7 +62,7 @@ typedef enum ndl_epilogue {
 typedef struct ndl_product {
     const ndl_matrix *w;
     const float *bias; /* as the rows of w, or NULL */
-    ndl_rows x, y;
+    ndl_rows x, y;     /* y has room for whole panels */
     int rows;
     ndl_epilogue epilogue;
     ndl_rows target; /* of the epilogue */

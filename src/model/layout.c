@@ -20,6 +20,8 @@ typedef enum need {
     QKV_BIAS,
     OUT_BIAS,
     MLP_BIAS,
+    V_JOINED, /* q, k and v of one dtype */
+    V_APART,
     UNTIED
 } need;
 
@@ -39,6 +41,7 @@ typedef struct entry {
     const char *name;
     place place;
     need need;
+    ndl_group group; /* of matrices */
     ndl_layout layout;
     extent rows, cols;
     ndl_role role; /* the first one */
@@ -46,22 +49,26 @@ typedef struct entry {
 
 /* clang-format off */
 #define PANELS NDL_LAYOUT_PANELS
-#define VECTOR NDL_LAYOUT_VECTOR
+#define VECTOR 0, NDL_LAYOUT_VECTOR
 static const entry table[] = {
     { NDL_SLOT_TOKENS,          "tokens",    EMBED, ALWAYS,
-      NDL_LAYOUT_ROWS, VOCAB, WIDTH, NDL_ROLE_TOKENS },
+      NDL_GROUP_EMBED, NDL_LAYOUT_ROWS, VOCAB, WIDTH, NDL_ROLE_TOKENS },
     { NDL_SLOT_POSITIONS,       "positions", EMBED, LEARNED_POSITIONS,
-      NDL_LAYOUT_ROWS, CONTEXT, WIDTH, NDL_ROLE_POSITIONS },
+      NDL_GROUP_EMBED, NDL_LAYOUT_ROWS, CONTEXT, WIDTH, NDL_ROLE_POSITIONS },
     { NDL_SLOT_NORM1,           "norm1",      LAYER, ALWAYS,
       VECTOR, WIDTH, ONE, NDL_ROLE_NORM1 },
     { NDL_SLOT_NORM1_BIAS,      "norm1_bias", LAYER, LAYER_NORM,
       VECTOR, WIDTH, ONE, NDL_ROLE_NORM1_BIAS },
-    { NDL_SLOT_QKV,             "qkv",        LAYER, ALWAYS,
-      PANELS, OF_ROLES, WIDTH, NDL_ROLE_Q },
+    { NDL_SLOT_QKV,             "qkv",        LAYER, V_JOINED,
+      NDL_GROUP_QK, PANELS, OF_ROLES, WIDTH, NDL_ROLE_Q },
+    { NDL_SLOT_QKV,             "qk",         LAYER, V_APART,
+      NDL_GROUP_QK, PANELS, OF_ROLES, WIDTH, NDL_ROLE_Q },
+    { NDL_SLOT_V,               "v",          LAYER, V_APART,
+      NDL_GROUP_V, PANELS, OF_ROLES, WIDTH, NDL_ROLE_V },
     { NDL_SLOT_QKV_BIAS,        "qkv_bias",   LAYER, QKV_BIAS,
       VECTOR, OF_ROLES, ONE, NDL_ROLE_Q_BIAS },
     { NDL_SLOT_OUT,             "out",        LAYER, ALWAYS,
-      PANELS, WIDTH, ATTENTION, NDL_ROLE_OUT },
+      NDL_GROUP_OUT, PANELS, WIDTH, ATTENTION, NDL_ROLE_OUT },
     { NDL_SLOT_OUT_BIAS,        "out_bias",   LAYER, OUT_BIAS,
       VECTOR, WIDTH, ONE, NDL_ROLE_OUT_BIAS },
     { NDL_SLOT_NORM2,           "norm2",      LAYER, ALWAYS,
@@ -69,11 +76,11 @@ static const entry table[] = {
     { NDL_SLOT_NORM2_BIAS,      "norm2_bias", LAYER, LAYER_NORM,
       VECTOR, WIDTH, ONE, NDL_ROLE_NORM2_BIAS },
     { NDL_SLOT_UP,              "up",         LAYER, ALWAYS,
-      PANELS, OF_ROLES, WIDTH, NDL_ROLE_UP },
+      NDL_GROUP_UP, PANELS, OF_ROLES, WIDTH, NDL_ROLE_UP },
     { NDL_SLOT_UP_BIAS,         "up_bias",    LAYER, MLP_BIAS,
       VECTOR, OF_ROLES, ONE, NDL_ROLE_UP_BIAS },
     { NDL_SLOT_DOWN,            "down",       LAYER, ALWAYS,
-      PANELS, WIDTH, FFN, NDL_ROLE_DOWN },
+      NDL_GROUP_DOWN, PANELS, WIDTH, FFN, NDL_ROLE_DOWN },
     { NDL_SLOT_DOWN_BIAS,       "down_bias",  LAYER, MLP_BIAS,
       VECTOR, WIDTH, ONE, NDL_ROLE_DOWN_BIAS },
     { NDL_SLOT_FINAL_NORM,      "norm",       HEAD, ALWAYS,
@@ -81,15 +88,18 @@ static const entry table[] = {
     { NDL_SLOT_FINAL_NORM_BIAS, "norm_bias",  HEAD, LAYER_NORM,
       VECTOR, WIDTH, ONE, NDL_ROLE_FINAL_NORM_BIAS },
     { NDL_SLOT_HEAD,            "matrix",     HEAD, UNTIED,
-      PANELS, VOCAB, WIDTH, NDL_ROLE_HEAD },
+      NDL_GROUP_HEAD, PANELS, VOCAB, WIDTH, NDL_ROLE_HEAD },
 };
 #undef PANELS
 #undef VECTOR
 /* clang-format on */
 
-enum { TABLE_ROWS = sizeof table / sizeof *table };
+enum {
+    TABLE_ROWS = sizeof table / sizeof *table,
+    INT4_BLOCK = 32 /* kernels.h */
+};
 
-static bool model_has(const ndl_model *m, need n)
+static bool model_has(const ndl_model *m, ndl_mix mix, need n)
 {
     switch (n) {
     case ALWAYS: return true;
@@ -98,6 +108,8 @@ static bool model_has(const ndl_model *m, need n)
     case QKV_BIAS: return m->qkv_bias;
     case OUT_BIAS: return m->out_bias;
     case MLP_BIAS: return m->mlp_bias;
+    case V_JOINED: return mix.of[NDL_GROUP_QK] == mix.of[NDL_GROUP_V];
+    case V_APART: return mix.of[NDL_GROUP_QK] != mix.of[NDL_GROUP_V];
     case UNTIED: return !m->tied;
     }
     return false;
@@ -117,13 +129,14 @@ static void add_role(ndl_item *it, ndl_role role, int rows)
     it->role_rows[it->n_roles++] = rows;
 }
 
-/* q, k and v joined; rows permuted if RoPE's pairs can share a lane. */
-static void join_qkv(ndl_item *it, const ndl_model *m, ndl_role q)
+/* q, k and v joined, unless v is a matrix of its own; rows permuted if RoPE's
+ * pairs can share a lane. */
+static void join_qkv(ndl_item *it, const ndl_model *m, const entry *r)
 {
     const int kv_rows = m->n_kv_heads * m->head_dim;
-    add_role(it, q, m->n_heads * m->head_dim);
-    add_role(it, (ndl_role)(q + 1), kv_rows);
-    add_role(it, (ndl_role)(q + 2), kv_rows);
+    add_role(it, r->role, m->n_heads * m->head_dim);
+    add_role(it, (ndl_role)(r->role + 1), kv_rows);
+    if (r->need != V_APART) add_role(it, (ndl_role)(r->role + 2), kv_rows);
     it->head_dim = m->head_dim;
     if (m->rope.kind != NDL_ROPE_NONE && m->head_dim % (2 * NDL_PANEL) == 0)
         it->order = NDL_ORDER_ROPE16;
@@ -154,15 +167,22 @@ static int extent_of(const ndl_model *m, extent e)
     return 0;
 }
 
+static int pieces_of(int n, int size)
+{
+    return (int)(((int64_t)n + size - 1) / size);
+}
+
 static int panels_of(int rows)
 {
-    return (int)(((int64_t)rows + NDL_PANEL - 1) / NDL_PANEL);
+    return pieces_of(rows, NDL_PANEL);
 }
 
 static void set_roles(ndl_item *it, const ndl_model *m, const entry *r)
 {
     if (r->slot == NDL_SLOT_QKV || r->slot == NDL_SLOT_QKV_BIAS)
-        join_qkv(it, m, r->role);
+        join_qkv(it, m, r);
+    else if (r->slot == NDL_SLOT_V)
+        add_role(it, r->role, m->n_kv_heads * m->head_dim);
     else if (r->slot == NDL_SLOT_UP || r->slot == NDL_SLOT_UP_BIAS)
         join_gate_up(it, m, r->role);
     else
@@ -186,37 +206,112 @@ static void set_name(ndl_item *it, const ndl_model *m, const entry *r)
                  gated ? "gate_" : "", r->name);
 }
 
+static void add_dim(ndl_item *it, uint64_t n)
+{
+    it->dims[it->n_dims++] = n;
+}
+
+/* Of a panel without its number: cols in lines of 64 bytes (kernels.h). */
+static void add_panel_dims(ndl_item *it)
+{
+    const uint64_t cols = (uint64_t)it->cols;
+    const uint64_t blocks =
+        it->block ? (uint64_t)pieces_of(it->cols, it->block) : 0;
+    const uint64_t padded = blocks * (uint64_t)it->block;
+    switch (it->dtype) {
+    case NDL_BF16: add_dim(it, (cols + 1) / 2); break;
+    case NDL_INT8: add_dim(it, padded / 4); break;
+    case NDL_INT4:
+        add_dim(it, blocks);
+        add_dim(it, 4);
+        break;
+    default: add_dim(it, cols); break;
+    }
+    add_dim(it, NDL_PANEL);
+    if (it->dtype == NDL_BF16) add_dim(it, 2);
+    if (it->block) add_dim(it, 4);
+}
+
+static size_t element_bytes(const ndl_item *it)
+{
+    switch (ndl_layout_type(it)) {
+    case NDL_STORE_U8: return 1;
+    case NDL_STORE_U16:
+    case NDL_STORE_BF16: return 2;
+    default: return 4;
+    }
+}
+
 static bool set_dims(ndl_item *it)
 {
-    const uint64_t rows = (uint64_t)it->rows, cols = (uint64_t)it->cols;
-    uint64_t *d = it->dims;
     it->n_dims = 0;
-    if (it->layout == NDL_LAYOUT_PANELS) {
-        const bool pairs = it->dtype == NDL_BF16;
-        d[it->n_dims++] = (uint64_t)panels_of(it->rows);
-        d[it->n_dims++] = pairs ? (cols + 1) / 2 : cols;
-        d[it->n_dims++] = NDL_PANEL;
-        if (pairs) d[it->n_dims++] = 2;
-    } else {
-        d[it->n_dims++] = rows;
-        if (it->layout == NDL_LAYOUT_ROWS) d[it->n_dims++] = cols;
+    switch (it->layout) {
+    case NDL_LAYOUT_PANELS:
+        add_dim(it, (uint64_t)panels_of(it->rows));
+        add_panel_dims(it);
+        break;
+    case NDL_LAYOUT_SCALES:
+        add_dim(it, (uint64_t)panels_of(it->rows));
+        add_dim(it, (uint64_t)pieces_of(it->cols, it->block));
+        add_dim(it, NDL_PANEL);
+        break;
+    case NDL_LAYOUT_ROWS:
+        add_dim(it, (uint64_t)it->rows);
+        add_dim(it, (uint64_t)it->cols);
+        break;
+    case NDL_LAYOUT_VECTOR: add_dim(it, (uint64_t)it->rows); break;
     }
-    it->bytes = ndl_dtype_bytes(it->dtype);
+    it->bytes = element_bytes(it);
     for (int i = 0; i < it->n_dims; i++)
-        if (__builtin_mul_overflow(it->bytes, d[i], &it->bytes)) return false;
+        if (__builtin_mul_overflow(it->bytes, it->dims[i], &it->bytes))
+            return false;
     return it->bytes <= INT64_MAX;
 }
 
-static bool set_item(ndl_item *it, const ndl_model *m, ndl_dtype dtype,
+/* A tied embedding is the head's.  Positions are looked up and added once a
+ * row: blocks would save little there. */
+static ndl_dtype dtype_of(const ndl_model *m, ndl_mix mix, const entry *r)
+{
+    const ndl_dtype embed = (ndl_dtype)mix.of[NDL_GROUP_EMBED];
+    if (r->layout == NDL_LAYOUT_VECTOR) return NDL_F32;
+    if (r->slot == NDL_SLOT_POSITIONS)
+        return embed == NDL_F32 ? NDL_F32 : NDL_BF16;
+    if (r->slot == NDL_SLOT_TOKENS && m->tied)
+        return (ndl_dtype)mix.of[NDL_GROUP_HEAD];
+    return (ndl_dtype)mix.of[r->group];
+}
+
+static int block_of(ndl_mix mix, ndl_dtype dtype)
+{
+    if (dtype == NDL_INT4) return INT4_BLOCK;
+    return dtype == NDL_INT8 ? mix.block : 0;
+}
+
+static bool set_item(ndl_item *it, const ndl_model *m, ndl_mix mix,
                      const entry *r)
 {
     it->slot = r->slot;
+    it->dtype = dtype_of(m, mix, r);
+    it->block = block_of(mix, it->dtype);
     it->layout = r->layout;
-    if (r->slot == NDL_SLOT_TOKENS && m->tied) it->layout = NDL_LAYOUT_PANELS;
-    it->dtype = r->layout == NDL_LAYOUT_VECTOR ? NDL_F32 : dtype;
+    if (r->slot == NDL_SLOT_TOKENS && (m->tied || it->block))
+        it->layout = NDL_LAYOUT_PANELS;
     set_roles(it, m, r);
     it->cols = extent_of(m, r->cols);
     set_name(it, m, r);
+    return set_dims(it);
+}
+
+/* The scales of the quants in `q`. */
+static bool set_scales(ndl_item *it, const ndl_item *q)
+{
+    static const char end[] = "_scale";
+    *it = *q;
+    it->layout = NDL_LAYOUT_SCALES;
+    const size_t n = strlen(it->name);
+    NDL_ASSERT(n + sizeof end <= sizeof it->name);
+    memcpy(it->name + n, end, sizeof end);
+    memset(it->dims, 0, sizeof it->dims);
     return set_dims(it);
 }
 
@@ -246,25 +341,28 @@ ndl_part ndl_layout_whole(const ndl_model *m)
 }
 
 /* Append the rows of the table that belong to `where`. */
-static bool list_place(ndl_item *items, int *n, const ndl_model *m,
-                       ndl_dtype dtype, const ndl_part *part, place where,
-                       int layer)
+static bool list_place(ndl_item *items, int *n, const ndl_model *m, ndl_mix mix,
+                       const ndl_part *part, place where, int layer)
 {
     for (int i = 0; i < TABLE_ROWS; i++) {
         const entry *r = &table[i];
-        if (r->place != where || !model_has(m, r->need)) continue;
+        if (r->place != where || !model_has(m, mix, r->need)) continue;
         if (where != LAYER && !part_has(part, m, r)) continue;
         ndl_item *it = &items[(*n)++];
         it->layer = layer;
-        if (!set_item(it, m, dtype, r)) return false;
+        if (!set_item(it, m, mix, r)) return false;
+        if (it->block && !set_scales(&items[(*n)++], it)) return false;
     }
     return true;
 }
 
 ndl_status ndl_layout_list(ndl_item **out, int *n, const ndl_model *m,
-                           ndl_dtype dtype, const ndl_part *part)
+                           ndl_mix mix, const ndl_part *part)
 {
     const int first = part->first_layer;
+    if (!ndl_mix_is_valid(mix))
+        return NDL_FAIL(NDL_EDATA, "the weights' dtypes are none that there "
+                                   "are: import the model again");
     if (!is_countable(m))
         return NDL_FAIL(NDL_EDATA, "the model's sizes are out of range: check "
                                    "its config.json");
@@ -274,14 +372,15 @@ ndl_status ndl_layout_list(ndl_item **out, int *n, const ndl_model *m,
                         "the plan puts %d layers from layer %d on a stage, "
                         "but the model has %d: make a new plan",
                         part->n_layers, first, m->n_layers);
-    ndl_item *items = calloc((size_t)TABLE_ROWS * (size_t)(part->n_layers + 1),
-                             sizeof *items);
+    /* Each twice, since it may have scales. */
+    ndl_item *items = calloc(
+        2 * (size_t)TABLE_ROWS * (size_t)(part->n_layers + 1), sizeof *items);
     if (!items) return NDL_FAIL(NDL_EOS, "out of memory for the weights' list");
     int count = 0;
-    bool fits = list_place(items, &count, m, dtype, part, EMBED, 0);
+    bool fits = list_place(items, &count, m, mix, part, EMBED, 0);
     for (int i = 0; i < part->n_layers && fits; i++)
-        fits = list_place(items, &count, m, dtype, part, LAYER, first + i);
-    if (fits) fits = list_place(items, &count, m, dtype, part, HEAD, 0);
+        fits = list_place(items, &count, m, mix, part, LAYER, first + i);
+    if (fits) fits = list_place(items, &count, m, mix, part, HEAD, 0);
     if (!fits || !sum_fits(items, count)) {
         free(items);
         return NDL_FAIL(NDL_EDATA, "the model's matrices are larger than any "
@@ -292,13 +391,13 @@ ndl_status ndl_layout_list(ndl_item **out, int *n, const ndl_model *m,
     return NDL_OK;
 }
 
-ndl_status ndl_layout_bytes(const ndl_model *m, ndl_dtype dtype,
+ndl_status ndl_layout_bytes(const ndl_model *m, ndl_mix mix,
                             const ndl_part *part, uint64_t *bytes)
 {
     ndl_item *items = NULL;
     int n = 0;
     uint64_t sum = 0;
-    NDL_TRY(ndl_layout_list(&items, &n, m, dtype, part));
+    NDL_TRY(ndl_layout_list(&items, &n, m, mix, part));
     for (int i = 0; i < n; i++) sum += items[i].bytes;
     free(items);
     *bytes = sum;
@@ -307,6 +406,8 @@ ndl_status ndl_layout_bytes(const ndl_model *m, ndl_dtype dtype,
 
 ndl_store_type ndl_layout_type(const ndl_item *it)
 {
+    if (it->layout == NDL_LAYOUT_SCALES) return NDL_STORE_U16;
+    if (it->block) return NDL_STORE_U8;
     return it->dtype == NDL_BF16 ? NDL_STORE_BF16 : NDL_STORE_F32;
 }
 
@@ -343,7 +444,7 @@ bool ndl_layout_source(const ndl_item *it, int row, int *role_index,
 
 const char *ndl_layout_name(ndl_layout layout)
 {
-    static const char *const names[] = { "panels", "rows", "vector" };
+    static const char *const names[] = { "panels", "rows", "vector", "scales" };
     return names[layout];
 }
 

@@ -64,6 +64,7 @@ ndl_status ndl_layout_verify(ndl_store *s, const ndl_item *it, uint64_t *offset)
     NDL_TRY(verify_text(s, it, "dtype", ndl_dtype_name(it->dtype)));
     NDL_TRY(verify_int(s, it, "rows", it->rows));
     NDL_TRY(verify_int(s, it, "cols", it->cols));
+    if (it->block) NDL_TRY(verify_int(s, it, "block", it->block));
     NDL_TRY(verify_shape(s, it, &info));
     *offset = info.offset;
     return NDL_OK;

@@ -3,9 +3,10 @@
 
 #include <string.h>
 
-static const char *const dtype_names[] = {
-    [NDL_F32] = "f32", [NDL_BF16] = "bf16"
-};
+static const char *const dtype_names[] = { [NDL_F32] = "f32",
+                                           [NDL_BF16] = "bf16",
+                                           [NDL_INT8] = "int8",
+                                           [NDL_INT4] = "int4" };
 
 const char *ndl_dtype_name(ndl_dtype t)
 {
@@ -14,7 +15,7 @@ const char *ndl_dtype_name(ndl_dtype t)
 
 bool ndl_dtype_parse(const char *name, ndl_dtype *out)
 {
-    for (int i = NDL_F32; i <= NDL_BF16; i++) {
+    for (int i = NDL_F32; i < NDL_N_DTYPES; i++) {
         if (strcmp(name, dtype_names[i]) != 0) continue;
         *out = (ndl_dtype)i;
         return true;
@@ -24,6 +25,7 @@ bool ndl_dtype_parse(const char *name, ndl_dtype *out)
 
 size_t ndl_dtype_bytes(ndl_dtype t)
 {
+    NDL_ASSERT(t == NDL_F32 || t == NDL_BF16);
     return t == NDL_F32 ? 4 : 2;
 }
 

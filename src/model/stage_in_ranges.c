@@ -18,11 +18,11 @@ typedef struct others {
 static ndl_status list(others *o, const ndl_part *part)
 {
     ndl_model model;
-    ndl_dtype dtype;
-    NDL_TRY(ndl_weights_read_model(o->store, &model, &dtype));
+    ndl_mix mix;
+    NDL_TRY(ndl_weights_read_model(o->store, &model, &mix));
     const ndl_part whole = ndl_layout_whole(&model);
-    NDL_TRY(ndl_layout_list(&o->part, &o->n_part, &model, dtype, part));
-    NDL_TRY(ndl_layout_list(&o->all, &o->n_all, &model, dtype, &whole));
+    NDL_TRY(ndl_layout_list(&o->part, &o->n_part, &model, mix, part));
+    NDL_TRY(ndl_layout_list(&o->all, &o->n_all, &model, mix, &whole));
     o->at = malloc(((size_t)o->n_all + 1) * sizeof *o->at);
     if (!o->at)
         return NDL_FAIL(NDL_EOS, "%s: out of memory", ndl_store_path(o->store));

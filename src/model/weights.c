@@ -50,27 +50,27 @@ static ndl_status check_version(ndl_store *s)
     return NDL_OK;
 }
 
-static ndl_status read_dtype(ndl_store *s, ndl_dtype *out)
+static ndl_status read_mix(ndl_store *s, ndl_mix *out)
 {
-    char *name = NULL;
-    NDL_TRY(ndl_store_get_text(s, "/", "dtype", &name));
-    const bool known = ndl_dtype_parse(name, out);
-    free(name);
-    if (known) return NDL_OK;
+    char *text = NULL;
+    NDL_TRY(ndl_store_get_text(s, "/", "dtype", &text));
+    const ndl_status st = ndl_mix_read(out, text);
+    free(text);
+    if (st == NDL_OK) return NDL_OK;
+    ndl_status_clear(); /* it does not name the file */
     return NDL_FAIL(NDL_EDATA,
                     "%s: has an unknown dtype: import the model again",
                     ndl_store_path(s));
 }
 
-ndl_status ndl_weights_read_model(ndl_store *s, ndl_model *model,
-                                  ndl_dtype *dtype)
+ndl_status ndl_weights_read_model(ndl_store *s, ndl_model *model, ndl_mix *mix)
 {
     char *config = NULL, *generation = NULL;
-    ndl_dtype t = NDL_F32;
+    ndl_mix read = ndl_mix_plain(NDL_F32);
     ndl_status st = NDL_OK;
     NDL_TRY(check_format(s));
     NDL_TRY(check_version(s));
-    NDL_TRY(read_dtype(s, &t));
+    NDL_TRY(read_mix(s, &read));
     NDL_TRY_GOTO(done, st, ndl_store_get_text(s, "/", "config", &config));
     if (ndl_store_has_attr(s, "/", "generation_config"))
         NDL_TRY_GOTO(
@@ -80,20 +80,25 @@ ndl_status ndl_weights_read_model(ndl_store *s, ndl_model *model,
                  ndl_model_parse(model, config, strlen(config), generation,
                                  generation ? strlen(generation) : 0,
                                  ndl_store_path(s)));
-    *dtype = t;
+    *mix = read;
 done:
     free(generation);
     free(config);
     return st;
 }
 
+int ndl_weights_minor(ndl_mix mix)
+{
+    return ndl_mix_is_quantised(mix) ? NDL_WEIGHTS_VERSION_MINOR : 0;
+}
+
 ndl_status ndl_weights_bytes(ndl_store *s, const ndl_part *part,
                              uint64_t *bytes)
 {
     ndl_model model;
-    ndl_dtype dtype;
-    NDL_TRY(ndl_weights_read_model(s, &model, &dtype));
-    return ndl_layout_bytes(&model, dtype, part, bytes);
+    ndl_mix mix;
+    NDL_TRY(ndl_weights_read_model(s, &model, &mix));
+    return ndl_layout_bytes(&model, mix, part, bytes);
 }
 
 /* Where an item's matrix goes; NULL if it is a vector. */
@@ -103,6 +108,7 @@ static ndl_matrix *matrix_of(ndl_weights *w, ndl_layer *l, ndl_slot slot)
     case NDL_SLOT_TOKENS: return &w->ends.tokens;
     case NDL_SLOT_POSITIONS: return &w->ends.positions;
     case NDL_SLOT_QKV: return &l->qkv;
+    case NDL_SLOT_V: return &l->v;
     case NDL_SLOT_OUT: return &l->out;
     case NDL_SLOT_UP: return &l->up;
     case NDL_SLOT_DOWN: return &l->down;
@@ -135,9 +141,15 @@ static void place_item(ndl_weights *w, const ndl_item *it, const void *data)
     const int i = it->layer - w->part.first_layer;
     if (i >= 0 && i < w->part.n_layers) layer = &w->layers[i];
     ndl_matrix *m = matrix_of(w, layer, it->slot);
-    if (m)
-        *m = (ndl_matrix){ data, it->rows, it->cols, it->dtype,
-                           it->layout == NDL_LAYOUT_PANELS };
+    if (m && it->layout == NDL_LAYOUT_SCALES)
+        m->scales = data; /* its quants came right before */
+    else if (m)
+        *m = (ndl_matrix){ .data = data,
+                           .rows = it->rows,
+                           .cols = it->cols,
+                           .dtype = it->dtype,
+                           .block = it->block,
+                           .panels = it->layout == NDL_LAYOUT_PANELS };
     else
         *vector_of(w, layer, it->slot) = data;
 }
@@ -186,9 +198,9 @@ ndl_load ndl_weights_load(const ndl_weights *w)
     return w->load;
 }
 
-ndl_dtype ndl_weights_dtype(const ndl_weights *w)
+ndl_mix ndl_weights_mix(const ndl_weights *w)
 {
-    return w->dtype;
+    return w->mix;
 }
 
 const ndl_layer *ndl_weights_layer(const ndl_weights *w, int i)

@@ -40,8 +40,22 @@ static ndl_status compare(const checker *c, const char *name, uint64_t found)
                     c->path, name, found, stored);
 }
 
+/* One such scale would make every output of its row no number.  `n` bytes. */
+static bool are_finite(const uint8_t *scales, size_t n)
+{
+    const uint16_t exponent = 0x7c00; /* all ones: infinite, or no number */
+    for (size_t i = 0; i + 2 <= n; i += 2) {
+        uint16_t bits;
+        memcpy(&bits, scales + i, sizeof bits);
+        if ((bits & exponent) == exponent) return false;
+    }
+    return true;
+}
+
 static ndl_status check_item(checker *c, const ndl_item *it)
 {
+    const bool scales = it->layout == NDL_LAYOUT_SCALES;
+    bool finite = true;
     uint64_t offset = 0;
     NDL_TRY(ndl_layout_verify(c->s, it, &offset));
     ndl_hash_reset(c->hash);
@@ -50,10 +64,16 @@ static ndl_status check_item(checker *c, const ndl_item *it)
         const size_t n = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
         NDL_TRY(ndl_pieces_read(c->fd, c->path, c->buf, n, offset + done));
         ndl_hash_add(c->hash, c->buf, n);
+        if (scales) finite &= are_finite(c->buf, n);
         NDL_TRY(ndl_progress_add(&c->progress, n));
         done += n;
     }
-    return compare(c, it->name, ndl_hash_value(c->hash));
+    NDL_TRY(compare(c, it->name, ndl_hash_value(c->hash)));
+    if (finite) return NDL_OK;
+    return NDL_FAIL(NDL_EDATA,
+                    "%s: %s: has a scale that is infinite or not a number: "
+                    "import the model again",
+                    c->path, it->name);
 }
 
 static bool starts_with(const char *text, const char *start)
@@ -114,12 +134,12 @@ ndl_status ndl_weights_check(const char *path, ndl_progress_fn progress,
     ndl_item *items = NULL;
     int n = 0;
     ndl_model model;
-    ndl_dtype dtype;
+    ndl_mix mix;
     ndl_status st = NDL_OK;
     NDL_TRY_GOTO(done, st, open_all(&c));
-    NDL_TRY_GOTO(done, st, ndl_weights_read_model(c.s, &model, &dtype));
+    NDL_TRY_GOTO(done, st, ndl_weights_read_model(c.s, &model, &mix));
     const ndl_part whole = ndl_layout_whole(&model);
-    NDL_TRY_GOTO(done, st, ndl_layout_list(&items, &n, &model, dtype, &whole));
+    NDL_TRY_GOTO(done, st, ndl_layout_list(&items, &n, &model, mix, &whole));
     st = check_all(&c, items, n);
 done:
     free(items);

@@ -79,10 +79,10 @@ static ndl_status read_parcel(parcel *p, ndl_weights *w, const char *path)
     ndl_status st = NDL_OK;
     p->path = path;
     NDL_TRY(ndl_store_open(&s, path));
-    NDL_TRY_GOTO(done, st, ndl_weights_read_model(s, &w->model, &w->dtype));
+    NDL_TRY_GOTO(done, st, ndl_weights_read_model(s, &w->model, &w->mix));
     NDL_TRY_GOTO(
         done, st,
-        ndl_layout_list(&p->items, &p->n, &w->model, w->dtype, &w->part));
+        ndl_layout_list(&p->items, &p->n, &w->model, w->mix, &w->part));
     NDL_TRY_GOTO(done, st, read_places(p, s));
     st = open_file(p);
 done:

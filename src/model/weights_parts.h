@@ -11,7 +11,7 @@
 
 struct ndl_weights {
     ndl_model model;
-    ndl_dtype dtype;
+    ndl_mix mix;
     ndl_part part;
     ndl_layer *layers; /* part.n_layers */
     ndl_ends ends;

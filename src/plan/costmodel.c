@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noodle/layout.h"
+
 enum {
     MAX_ROWS = 1 << 20,
     MAX_CONTEXT = 1 << 24,
@@ -380,25 +382,42 @@ static void estimate_kind(ndl_cost_curve *out, const roof *r,
     }
 }
 
-void ndl_cost_estimate(ndl_cost *out, const ndl_model *m, ndl_dtype dtype,
-                       ndl_dtype kv_dtype, const ndl_cost_peaks *peaks)
+/* Bytes of a row of the embedding, of which the part has a whole one. */
+static double row_bytes(const ndl_model *m, uint64_t embed_bytes)
 {
-    const double size = (double)ndl_dtype_bytes(dtype);
+    const double rows = m->rope.kind == NDL_ROPE_NONE
+                            ? (double)m->vocab + (double)m->context
+                            : (double)m->vocab;
+    return (double)embed_bytes / rows;
+}
+
+ndl_status ndl_cost_estimate(ndl_cost *out, const ndl_model *m, ndl_mix mix,
+                             ndl_dtype kv_dtype, const ndl_cost_peaks *peaks)
+{
+    const ndl_part embed_part = { 0, 0, true, false };
+    const ndl_part block_part = { 0, 1, false, false };
+    const ndl_part head_part = { 0, 0, false, true };
+    uint64_t embed_bytes = 0, block_bytes = 0, head_bytes = 0;
+    NDL_TRY(ndl_layout_bytes(m, mix, &embed_part, &embed_bytes));
+    NDL_TRY(ndl_layout_bytes(m, mix, &block_part, &block_bytes));
+    NDL_TRY(ndl_layout_bytes(m, mix, &head_part, &head_bytes));
     const double block = (double)ndl_model_block_params(m);
     const double head = (double)ndl_model_head_params(m);
     const double q = (double)m->n_heads * m->head_dim;
     const double kv = (double)m->n_kv_heads * m->head_dim;
     const roof roofs[NDL_N_LAYER_KINDS] = {
         /* A row is looked up and written as floats. */
-        [NDL_LAYER_EMBED] = { .bytes_per_row = m->width * (size + 4.0) },
+        [NDL_LAYER_EMBED] = { .bytes_per_row =
+                                  row_bytes(m, embed_bytes) + 4.0 * m->width },
         /* A key costs two products of the width of all heads. */
         [NDL_LAYER_BLOCK] = { .flop_per_row = 2.0 * block,
-                              .bytes = block * size,
+                              .bytes = (double)block_bytes,
                               .flop_per_key = 4.0 * q,
                               .bytes_per_key =
                                   2.0 * kv *
                                   (double)ndl_dtype_bytes(kv_dtype) },
-        [NDL_LAYER_HEAD] = { .flop_per_row = 2.0 * head, .bytes = head * size },
+        [NDL_LAYER_HEAD] = { .flop_per_row = 2.0 * head,
+                             .bytes = (double)head_bytes },
     };
     ndl_cost c = { 0 };
     NDL_ASSERT(peaks->flop_per_sec > 0.0 && peaks->bytes_per_sec > 0.0 &&
@@ -408,6 +427,7 @@ void ndl_cost_estimate(ndl_cost *out, const ndl_model *m, ndl_dtype dtype,
         c.curve[k][1] = c.curve[k][0];
     }
     *out = c;
+    return NDL_OK;
 }
 
 void ndl_cost_scale(ndl_cost *c, double factor)

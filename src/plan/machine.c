@@ -215,6 +215,15 @@ static ndl_status measure(work *w, ndl_machine *m)
     return NDL_OK;
 }
 
+void ndl_machine_count_caches(ndl_machine_setup *setup, const ndl_topology *t,
+                              int n_threads)
+{
+    const bool has_l3 = t->l3_bytes > 0;
+    const int sharing = has_l3 ? t->l3_sharing : t->l2_sharing;
+    setup->cache_bytes = has_l3 ? t->l3_bytes : t->l2_bytes;
+    setup->n_caches = sharing > 0 ? (n_threads + sharing - 1) / sharing : 1;
+}
+
 ndl_status ndl_machine_measure(ndl_machine *out, const ndl_machine_setup *setup)
 {
     ndl_machine m = { .f32_flop = 0.0 };

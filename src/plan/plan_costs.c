@@ -3,7 +3,7 @@
 #include "noodle/plan.h"
 
 ndl_status ndl_plan_costs_of(ndl_plan_costs *out, const ndl_model *m,
-                             ndl_dtype dtype, const ndl_forward_limits *limits,
+                             ndl_mix mix, const ndl_forward_limits *limits,
                              int n_threads)
 {
     const ndl_forward_memory mem = ndl_forward_memory_of(m, limits, n_threads);
@@ -24,10 +24,10 @@ ndl_status ndl_plan_costs_of(ndl_plan_costs *out, const ndl_model *m,
     const ndl_part head = { 0, 0, false, true };
     const ndl_part both = { 0, 0, true, true };
     uint64_t both_bytes = 0;
-    NDL_TRY(ndl_layout_bytes(m, dtype, &block, &c.block_bytes));
-    NDL_TRY(ndl_layout_bytes(m, dtype, &embed, &c.embed_bytes));
-    NDL_TRY(ndl_layout_bytes(m, dtype, &head, &c.head_bytes));
-    NDL_TRY(ndl_layout_bytes(m, dtype, &both, &both_bytes));
+    NDL_TRY(ndl_layout_bytes(m, mix, &block, &c.block_bytes));
+    NDL_TRY(ndl_layout_bytes(m, mix, &embed, &c.embed_bytes));
+    NDL_TRY(ndl_layout_bytes(m, mix, &head, &c.head_bytes));
+    NDL_TRY(ndl_layout_bytes(m, mix, &both, &both_bytes));
     c.shared_bytes = c.embed_bytes + c.head_bytes - both_bytes;
     c.shared_params = (int64_t)m->n_layers * c.block_params + c.embed_params +
                       c.head_params - ndl_model_params(m);

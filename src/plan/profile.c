@@ -134,14 +134,16 @@ static json_t *flags_text(unsigned flags)
 
 json_t *ndl_profile_signature(const ndl_profile_facts *f)
 {
+    char dtype[NDL_MIX_TEXT];
+    ndl_mix_write(f->mix, dtype);
     /* json_pack takes the references, also when it fails or one is NULL. */
-    return json_pack(
-        "{ss so so ss so ss ss so so ss}", "version", ndl_version(), "hosts",
-        list_text(f, host_item), "cpu_flags", flags_text(f->cpu_flags),
-        "kernels", f->kernels, "shape", shape_text(f->model), "dtype",
-        ndl_dtype_name(f->dtype), "kv_dtype", ndl_dtype_name(f->kv_dtype),
-        "threads", list_text(f, threads_item), "speeds",
-        list_text(f, speed_item), "load", f->load);
+    return json_pack("{ss so so ss so ss ss so so ss}", "version",
+                     ndl_version(), "hosts", list_text(f, host_item),
+                     "cpu_flags", flags_text(f->cpu_flags), "kernels",
+                     f->kernels, "shape", shape_text(f->model), "dtype", dtype,
+                     "kv_dtype", ndl_dtype_name(f->kv_dtype), "threads",
+                     list_text(f, threads_item), "speeds",
+                     list_text(f, speed_item), "load", f->load);
 }
 
 /* ---- match ---- */

@@ -11,11 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch_write.h"
 #include "noodle/arena.h"
 #include "noodle/log.h"
 #include "noodle/message.h"
 #include "noodle/scheduler.h"
 #include "recorder.h"
+#include "stage_head.h"
 
 #define SILENT_SEC      30.0  /* a stage without a sign of life is dead */
 #define ALIVE_EVERY_SEC 5.0   /* our own signs of life                  */
@@ -50,6 +52,8 @@ struct ndl_coordinator {
     const ndl_wire_place *places;
     const ndl_request *requests;
     ndl_client client;
+    ndl_score_fn on_score;
+    void *score_arg;
     ndl_recorder *recorder; /* or NULL */
     ndl_scheduler *scheduler;
     int n_requests, n_vocab, n_stages, window;
@@ -236,8 +240,9 @@ static void hear_token(ndl_coordinator *c, const ndl_wire_token *t)
  * sequence that awaits one, and for no other? */
 static bool is_tokens(const ndl_coordinator *c, size_t len)
 {
-    if (!ndl_message_tokens_is_valid(c->tokens, len, c->job->n_slots,
-                                     (uint32_t)c->n_vocab))
+    if (!ndl_message_tokens_is_valid(
+            c->tokens, len, c->job->n_slots, (uint32_t)c->n_vocab,
+            c->job->want_scores ? c->job->max_rows : 0))
         return false;
     const ndl_wire_batch *b = (const ndl_wire_batch *)(void *)c->tokens;
     const ndl_wire_token *t = ndl_message_tokens(c->tokens);
@@ -249,12 +254,33 @@ static bool is_tokens(const ndl_coordinator *c, size_t len)
     return true;
 }
 
+/* Only what was asked for reaches the client. */
+static bool hear_score(ndl_coordinator *c, const ndl_wire_score *s)
+{
+    if (s->sequence >= (uint64_t)c->n_requests) return false;
+    const ndl_request *q = &c->requests[s->sequence];
+    if (q->score_from == 0 || s->pos < (uint32_t)q->score_from ||
+        s->pos >= (uint32_t)q->n_prompt)
+        return false;
+    c->on_score(c->score_arg, s);
+    return true;
+}
+
+static bool hear_scores(ndl_coordinator *c)
+{
+    const ndl_wire_batch *b = (const ndl_wire_batch *)(void *)c->tokens;
+    const ndl_wire_score *s = ndl_message_scores(c->tokens);
+    for (uint32_t i = 0; i < b->n_rows; i++)
+        if (!hear_score(c, &s[i])) return false;
+    return true;
+}
+
 static bool hear_tokens(ndl_coordinator *c)
 {
     size_t len = 0;
     if (!tested(c, &c->tokens_op, &len)) return false;
     ndl_wire_batch *b = (ndl_wire_batch *)(void *)c->tokens;
-    if (!is_tokens(c, len)) {
+    if (!is_tokens(c, len) || !hear_scores(c)) {
         abort_run(c, NDL_FAIL(NDL_EPROTO, "the last stage sent bad tokens"));
         return true;
     }
@@ -292,42 +318,6 @@ static void send_batch(ndl_coordinator *c, outbox *o, size_t len)
     c->last_progress = ndl_comm_now(c->comm);
 }
 
-/* One message from what the scheduler chose. */
-static size_t write_batch(const ndl_coordinator *c,
-                          const ndl_scheduler_batch *b, void *out)
-{
-    ndl_wire_batch *w = out;
-    memset(w, 0, sizeof *w);
-    w->magic = NDL_WIRE_MAGIC;
-    w->kind = NDL_BATCH_ROWS;
-    w->batch_id = b->id;
-    w->n_rows = (uint32_t)b->n_rows;
-    w->n_seqs = (uint32_t)b->n_seqs;
-    w->row_bytes = sizeof(int32_t);
-    ndl_wire_seq *seqs = ndl_message_batch_table(w);
-    int32_t *ids = ndl_message_batch_rows(w);
-    for (int i = 0; i < b->n_seqs; i++) {
-        const ndl_scheduler_rows *r = &b->seqs[i];
-        const ndl_request *q = &c->requests[r->request];
-        seqs[i] = (ndl_wire_seq){
-            .sequence = (uint64_t)r->request,
-            .seed = q->sampling.seed,
-            .slot = (uint32_t)r->slot,
-            .pos = (uint32_t)r->pos,
-            .n_rows = (uint32_t)r->n_rows,
-            .flags = (r->sample ? NDL_SEQ_SAMPLE : 0u) |
-                     (q->want_logits ? NDL_SEQ_LOGITS : 0u),
-            .temperature = q->sampling.temperature,
-            .top_p = q->sampling.top_p,
-            .min_p = q->sampling.min_p,
-            .top_k = q->sampling.top_k,
-        };
-        memcpy(ids, r->ids, (size_t)r->n_rows * sizeof *ids);
-        ids += r->n_rows;
-    }
-    return ndl_message_batch_bytes(w->n_seqs, w->n_rows, w->row_bytes);
-}
-
 static bool send_batches(ndl_coordinator *c)
 {
     bool moved = false;
@@ -335,7 +325,7 @@ static bool send_batches(ndl_coordinator *c)
     while (c->phase == RUNNING && !c->draining) {
         outbox *o = free_outbox(c);
         if (!o || !ndl_scheduler_next(c->scheduler, &b)) break;
-        send_batch(c, o, write_batch(c, &b, o->bytes));
+        send_batch(c, o, ndl_batch_write(c->job, c->requests, &b, o->bytes));
         if (c->recorder)
             ndl_recorder_batch(c->recorder, &b,
                                ndl_scheduler_in_flight(c->scheduler));
@@ -472,9 +462,8 @@ static ndl_status make_scheduler(ndl_coordinator *c)
 static ndl_status make_buffers(ndl_coordinator *c)
 {
     const size_t cap = ndl_message_batch_bytes(
-        c->job->n_slots, c->job->max_rows, sizeof(int32_t));
-    c->tokens_cap =
-        sizeof(ndl_wire_batch) + c->job->n_slots * sizeof(ndl_wire_token);
+        c->job->n_slots, c->job->max_rows, ndl_batch_row_bytes(c->job));
+    c->tokens_cap = ndl_stage_head_answer_bytes(c->job);
     c->tokens = malloc(c->tokens_cap);
     c->watches = calloc((size_t)c->n_stages, sizeof *c->watches);
     c->order_ops = calloc((size_t)c->comm->size, sizeof *c->order_ops);
@@ -510,6 +499,8 @@ ndl_status ndl_coordinator_create(ndl_coordinator **out,
     c->n_requests = setup->n_requests;
     c->n_vocab = setup->n_vocab;
     c->client = setup->client;
+    c->on_score = setup->on_score;
+    c->score_arg = setup->score_arg;
     c->recorder = setup->recorder;
     c->n_stages = (int)c->job->n_stages;
     for (int i = 0; i < c->n_stages; i++) c->n_layers += c->places[i].n_layers;

@@ -144,7 +144,7 @@ json_t *ndl_fleet_signature(const ndl_fleet *f, const ndl_fleet_purpose *p)
     ndl_fleet_describe(f, p->speeds, ranks);
     const ndl_profile_facts facts = {
         .model = p->model,
-        .dtype = p->dtype,
+        .mix = p->mix,
         .kv_dtype = p->kv_dtype,
         .cpu_flags = f->cpu_flags,
         .kernels = kernels.name,

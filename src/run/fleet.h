@@ -50,7 +50,8 @@ void ndl_fleet_describe(const ndl_fleet *f, const double *speeds,
 /* What a profile of the fleet is for. */
 typedef struct ndl_fleet_purpose {
     const ndl_model *model;
-    ndl_dtype dtype, kv_dtype;
+    ndl_mix mix;
+    ndl_dtype kv_dtype;
     ndl_load load;
     const double *speeds; /* (size) or NULL */
 } ndl_fleet_purpose;

@@ -36,22 +36,25 @@ static int clamp(int64_t v, int least, int most)
     return v < least ? least : v > most ? most : (int)v;
 }
 
-/* The head's time is in proportion to the vocabulary, and the embedding looks
- * up one row of it: a table that exceeds the caches says all. */
-static void shorten_vocabulary(ndl_probe_rig *rig, uint64_t enough)
-{
-    const ndl_model *m = rig->setup->model;
-    const uint64_t row =
-        (uint64_t)m->width * ndl_dtype_bytes(rig->setup->dtype);
-    const uint64_t rows = (enough / row + NDL_PANEL) / NDL_PANEL * NDL_PANEL;
-    if (rows < (uint64_t)m->vocab) rig->model.vocab = (int)rows;
-    rig->head_scale = (double)m->vocab / rig->model.vocab;
-}
-
 static ndl_status part_bytes(const ndl_probe_rig *rig, const ndl_part *part,
                              uint64_t *out)
 {
-    return ndl_layout_bytes(&rig->model, rig->setup->dtype, part, out);
+    return ndl_layout_bytes(&rig->model, rig->setup->mix, part, out);
+}
+
+/* The head's time is in proportion to the vocabulary, and the embedding looks
+ * up one row of it: a table that exceeds the caches says all. */
+static ndl_status shorten_vocabulary(ndl_probe_rig *rig, uint64_t enough)
+{
+    const ndl_model *m = rig->setup->model;
+    const ndl_part head = { 0, 0, false, true };
+    uint64_t all = 0;
+    NDL_TRY(part_bytes(rig, &head, &all));
+    const uint64_t row = all / (uint64_t)m->vocab;
+    const uint64_t rows = (enough / row + NDL_PANEL) / NDL_PANEL * NDL_PANEL;
+    if (rows < (uint64_t)m->vocab) rig->model.vocab = (int)rows;
+    rig->head_scale = (double)m->vocab / rig->model.vocab;
+    return NDL_OK;
 }
 
 /* All memory of a rig with the present number of blocks and slots. */
@@ -104,7 +107,7 @@ ndl_status ndl_probe_rig_design(ndl_probe_rig *rig,
     const int chunk = clamp(setup->chunk_rows, 1, NDL_PROBE_ROWS);
     uint64_t block = 0, need = 0;
     *rig = (ndl_probe_rig){ .setup = setup, .model = *setup->model };
-    shorten_vocabulary(rig, enough);
+    NDL_TRY(shorten_vocabulary(rig, enough));
     NDL_TRY(part_bytes(rig, &one, &block));
     rig->model.n_layers =
         clamp((int64_t)(enough / block) + 1, MIN_RING, MAX_RING);
@@ -162,8 +165,8 @@ static ndl_status make_layers(ndl_probe_rig *rig)
     const ndl_probe_setup *s = rig->setup;
     const ndl_part all = { 0, rig->model.n_layers, true, true };
     const ndl_part few = { 0, rig->n_few, false, false };
-    NDL_TRY(ndl_weights_blank(&rig->weights, &rig->model, s->dtype, &all,
-                              rig->load));
+    NDL_TRY(
+        ndl_weights_blank(&rig->weights, &rig->model, s->mix, &all, rig->load));
     NDL_TRY(make_forward(rig, &rig->ring, &all));
     return rig->n_few > 0 ? make_forward(rig, &rig->few, &few) : NDL_OK;
 }

@@ -1,6 +1,7 @@
 /* profiling.c - see profiling.h. */
 #include "noodle/profiling.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,16 @@ static void order_free(order *o)
     free(o->seats);
 }
 
+/* The wire knows no types of the model. */
+static_assert(sizeof(ndl_mix) == NDL_WIRE_MIX, "sent as it is");
+
+static ndl_mix read_mix(const ndl_wire_probe *p)
+{
+    ndl_mix mix;
+    memcpy(&mix, p->mix, sizeof mix);
+    return mix;
+}
+
 /* Collective: rank 0 has filled in the order, the others get it. */
 static ndl_status share_order(ndl_comm *comm, order *o)
 {
@@ -39,7 +50,9 @@ static ndl_status share_order(ndl_comm *comm, order *o)
     NDL_TRY(ndl_comm_bcast(comm, &o->probe, sizeof o->probe));
     if (comm->rank != 0) {
         const uint32_t n = o->probe.config_bytes;
-        if (o->probe.magic != NDL_WIRE_MAGIC || n == 0 || n > MAX_CONFIG)
+        if (o->probe.magic != NDL_WIRE_MAGIC || n == 0 || n > MAX_CONFIG ||
+            !ndl_mix_is_valid(read_mix(&o->probe)) ||
+            o->probe.kv_dtype > NDL_BF16)
             st = NDL_FAIL(NDL_EPROTO, "rank 0 speaks another protocol");
         if (st == NDL_OK) o->config = malloc(n);
         if (st == NDL_OK) o->seats = malloc(seats);
@@ -76,7 +89,7 @@ static ndl_status measure(ndl_comm *comm, const order *o,
     ndl_kernels_init(&kernels, p->cpu_flags);
     const ndl_probe_setup setup = {
         .model = &model,
-        .dtype = (ndl_dtype)p->dtype,
+        .mix = read_mix(p),
         .kv_dtype = (ndl_dtype)p->kv_dtype,
         .kernels = &kernels,
         .n_threads = seat->n_threads,
@@ -118,7 +131,6 @@ static ndl_status write_order(order *o, const ndl_profiling_setup *s,
         return NDL_FAIL(NDL_EOS, "probe: out of memory");
     o->probe = (ndl_wire_probe){
         .magic = NDL_WIRE_MAGIC,
-        .dtype = s->dtype,
         .kv_dtype = s->kv_dtype,
         .cpu_flags = f->cpu_flags,
         .load = s->load,
@@ -128,6 +140,7 @@ static ndl_status write_order(order *o, const ndl_profiling_setup *s,
         .sleep_only = f->crowded,
         .config_bytes = (uint32_t)strlen(s->config) + 1,
     };
+    memcpy(o->probe.mix, &s->mix, sizeof s->mix);
     for (int r = 0; r < f->size; r++)
         o->seats[r] = (ndl_wire_seat){ f->hosts[r] ? f->threads[r] : 0,
                                        s->speeds ? (float)s->speeds[r] : 1.0f };
@@ -149,7 +162,7 @@ static ndl_status lead_fleet(ndl_comm *comm, const ndl_profiling_setup *s,
     if (st == NDL_OK) st = write_order(&o, s, f);
     if (st == NDL_OK) {
         ndl_fleet_describe(f, s->speeds, p->ranks);
-        const ndl_fleet_purpose purpose = { s->model, s->dtype, s->kv_dtype,
+        const ndl_fleet_purpose purpose = { s->model, s->mix, s->kv_dtype,
                                             s->load, s->speeds };
         p->signature = ndl_fleet_signature(f, &purpose);
         if (!p->signature) st = NDL_FAIL(NDL_EOS, "probe: out of memory");

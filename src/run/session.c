@@ -33,7 +33,9 @@ ndl_status ndl_session_cpu_flags(unsigned *flags)
     }
     const int want = ndl_cpu_parse(name);
     if (want < 0)
-        return NDL_FAIL(NDL_EUSAGE, "NDL_CPU=%s: unknown: give ref or avx2",
+        return NDL_FAIL(NDL_EUSAGE,
+                        "NDL_CPU=%s: unknown: give ref, avx2, avx512, vnni or "
+                        "bf16",
                         name);
     if ((unsigned)want & ~have)
         return NDL_FAIL(NDL_EUSAGE,
@@ -219,6 +221,8 @@ static ndl_status make_coordinator(lead *l)
                                           .n_requests = s->n_requests,
                                           .n_vocab = s->model->vocab,
                                           .client = s->client,
+                                          .on_score = s->on_score,
+                                          .score_arg = s->score_arg,
                                           .recorder = l->recorder };
     return ndl_coordinator_create(&l->pumps.coordinator, &setup);
 }
@@ -283,8 +287,8 @@ static ndl_status probe(const ndl_session_setup *s, ndl_profile *out)
     const ndl_profiling_setup setup = {
         .model = s->model,
         .config = config,
-        .dtype = s->dtype,
-        .kv_dtype = s->dtype == NDL_F32 ? NDL_F32 : NDL_BF16,
+        .mix = s->mix,
+        .kv_dtype = ndl_mix_kv_dtype(s->mix),
         .load = s->load,
         .chunk_rows = s->max_rows,
         .context = s->context,
@@ -385,6 +389,7 @@ ndl_status ndl_session_follow(ndl_comm *comm,
                               const volatile sig_atomic_t *signal)
 {
     ndl_wire_job job;
+    ndl_status st = NDL_OK;
     for (;;) {
         NDL_TRY(ndl_comm_bcast(comm, &job, sizeof job));
         if (job.magic != NDL_WIRE_MAGIC)
@@ -392,7 +397,10 @@ ndl_status ndl_session_follow(ndl_comm *comm,
         switch (job.kind) {
         case NDL_JOB_HARDWARE: (void)ndl_survey_follow(comm); break;
         case NDL_JOB_PROFILE: (void)ndl_profiling_follow(comm); break;
-        case NDL_JOB_PIPELINE: return follow_pipeline(comm, &job, signal);
+        case NDL_JOB_PIPELINE:
+            st = follow_pipeline(comm, &job, signal);
+            if (st != NDL_OK || !job.more) return st;
+            break;
         default: return job.status;
         }
     }

@@ -39,7 +39,9 @@ ndl_status ndl_session_record(ndl_recorder **out, const ndl_session_facts *f)
 {
     const ndl_session_setup *s = f->setup;
     ndl_metrics_rank *ranks = describe_ranks(f);
+    char dtype[NDL_MIX_TEXT];
     if (!ranks) return NDL_FAIL(NDL_EOS, "metrics: out of memory");
+    ndl_mix_write(s->mix, dtype);
     const ndl_metrics_fact system[] = {
         { "version", ndl_version() },
         { "commit", ndl_version_commit() },
@@ -49,7 +51,7 @@ ndl_status ndl_session_record(ndl_recorder **out, const ndl_session_facts *f)
         { "hwloc", ndl_topology_library() },
         { "weights", ndl_store_path(s->store) },
         { "arch", s->model->arch },
-        { "dtype", ndl_dtype_name(s->dtype) },
+        { "dtype", dtype },
     };
     const ndl_metrics_setup metrics = {
         .path = s->metrics,

@@ -25,7 +25,7 @@ static ndl_status read_costs(const ndl_session_setup *s, const ndl_fleet *f,
         .context = s->context,
         .kv_dtype = (ndl_dtype)job->kv_dtype,
     };
-    return ndl_plan_costs_of(out, s->model, s->dtype, &limits, most_threads);
+    return ndl_plan_costs_of(out, s->model, s->mix, &limits, most_threads);
 }
 
 /* By shape or as the user says: no times. */
@@ -105,7 +105,7 @@ static ndl_status by_profile_file(const ndl_session_setup *s,
 {
     ndl_profile p;
     NDL_TRY(ndl_profile_load(&p, s->plan_file));
-    const ndl_fleet_purpose purpose = { s->model, s->dtype,
+    const ndl_fleet_purpose purpose = { s->model, s->mix,
                                         (ndl_dtype)job->kv_dtype, s->load,
                                         s->speeds };
     json_t *now = ndl_fleet_signature(f, &purpose);
@@ -278,15 +278,22 @@ static ndl_status write_job(const ndl_session_setup *s, ndl_wire_job *job)
     job->n_slots = (uint32_t)s->n_slots;
     job->context = (uint32_t)s->context;
     job->max_rows = (uint32_t)s->max_rows;
-    job->kv_dtype = s->dtype == NDL_F32 ? NDL_F32 : NDL_BF16;
+    job->kv_dtype = ndl_mix_kv_dtype(s->mix);
     job->want_steps = s->metrics != NULL;
     job->log_level = NDL_LOG_ERROR;
     while (job->log_level < NDL_LOG_TRACE &&
            ndl_log_is_on((ndl_log_level)(job->log_level + 1)))
         job->log_level++;
-    for (int i = 0; i < s->n_requests; i++)
-        if (s->requests[i].want_logits)
-            job->logits_rows += (uint32_t)s->requests[i].n_prompt;
+    job->want_scores = s->on_score != NULL;
+    job->compare = s->compare;
+    job->more = s->more;
+    for (int i = 0; i < s->n_requests; i++) {
+        const ndl_request *r = &s->requests[i];
+        if (r->want_logits)
+            job->logits_rows += (uint32_t)r->n_prompt;
+        else if (r->score_from > 0)
+            job->logits_rows += (uint32_t)(r->n_prompt - r->score_from);
+    }
     NDL_TRY(copy_path(job->weights, ndl_store_path(s->store)));
     NDL_TRY(copy_path(job->stage_in, s->stage_in));
     return copy_path(job->logits, s->logits);

@@ -50,6 +50,7 @@ struct ndl_stage {
     bool first, last;
     bool is_made; /* messages may come and go */
     uint32_t row_bytes_in;
+    uint32_t target_bytes; /* of them: what a row says follows it */
 
     ndl_weights *weights;
     ndl_pool *pool;
@@ -166,7 +167,8 @@ static void report_steps(ndl_stage *s)
 }
 
 /* One report at a time; a fault first, the steps before the totals, all before
- * a mere sign of life. */
+ * a mere sign of life.  After the totals nothing is awaited, and what is sent
+ * all the same would meet the next job. */
 static void send_reports(ndl_stage *s)
 {
     if (s->report_busy) return;
@@ -178,7 +180,8 @@ static void send_reports(ndl_stage *s)
     } else if (s->done_due && all_sent(s)) {
         s->done_due = false;
         report(s, NDL_REPORT_DONE);
-    } else if (ndl_comm_now(s->comm) - s->last_alive > ALIVE_EVERY_SEC) {
+    } else if ((s->phase != DRAINED || s->done_due) &&
+               ndl_comm_now(s->comm) - s->last_alive > ALIVE_EVERY_SEC) {
         report(s, NDL_REPORT_ALIVE);
     }
 }
@@ -283,8 +286,12 @@ static void pass_rows(ndl_stage *s, ndl_wire_batch *b, box *out)
     const ndl_model *m = ndl_weights_model(s->weights);
     ndl_wire_batch *next = (ndl_wire_batch *)(void *)out->bytes;
     memcpy(next, b, sizeof *b + b->n_seqs * sizeof(ndl_wire_seq));
-    next->row_bytes = (uint32_t)((size_t)m->width * sizeof(float));
+    next->row_bytes =
+        (uint32_t)((size_t)m->width * sizeof(float)) + s->target_bytes;
     compute(s, b, ndl_message_batch_rows(next));
+    if (s->target_bytes)
+        memcpy(ndl_message_batch_targets(next), ndl_message_batch_targets(b),
+               b->n_rows * sizeof(int32_t));
     send_out(s, out,
              ndl_message_batch_bytes(b->n_seqs, b->n_rows, next->row_bytes),
              NDL_TAG_BATCH);
@@ -445,7 +452,10 @@ static ndl_status make_buffers(ndl_stage *s)
     const ndl_wire_job *job = s->job;
     const size_t width = (size_t)ndl_weights_model(s->weights)->width;
     const size_t row = width * sizeof(float);
-    s->box_cap = ndl_message_batch_bytes(job->n_slots, job->max_rows, row);
+    const size_t answer = ndl_stage_head_answer_bytes(job);
+    s->box_cap = ndl_message_batch_bytes(job->n_slots, job->max_rows,
+                                         (uint32_t)row + s->target_bytes);
+    if (s->box_cap < answer) s->box_cap = answer;
     const size_t rows = (size_t)job->max_rows * row;
     const size_t spans = job->n_slots * sizeof *s->spans;
     const size_t used = job->n_slots * sizeof *s->used_in;
@@ -495,7 +505,12 @@ static ndl_status make_forward(ndl_stage *s, const ndl_part *part, float speed)
         NDL_TRY(ndl_forward_slow(s->forward, (double)speed, poll_hook, s));
     if (!s->last) return NDL_OK;
     return ndl_stage_head_create(
-        &s->head, s->forward, ndl_weights_model(s->weights), &s->kernels, job);
+        &s->head,
+        &(ndl_stage_head_setup){ .forward = s->forward,
+                                 .model = ndl_weights_model(s->weights),
+                                 .kernels = &s->kernels,
+                                 .pool = s->pool,
+                                 .job = job });
 }
 
 static ndl_status load(ndl_stage *s, const ndl_stage_setup *setup,
@@ -534,6 +549,7 @@ ndl_status ndl_stage_create(ndl_stage **out, const ndl_stage_setup *setup)
     s->index = i;
     s->first = i == 0;
     s->last = i == n - 1;
+    s->target_bytes = s->job->want_scores ? sizeof(int32_t) : 0;
     s->prev = s->first ? 0 : setup->places[i - 1].rank;
     s->next = s->last ? 0 : setup->places[i + 1].rank;
 
@@ -542,6 +558,7 @@ ndl_status ndl_stage_create(ndl_stage **out, const ndl_stage_setup *setup)
     s->row_bytes_in = s->first
                           ? (uint32_t)sizeof(int32_t)
                           : (uint32_t)ndl_weights_model(s->weights)->width * 4u;
+    s->row_bytes_in += s->target_bytes;
     s->clock.first_layer = part.first_layer;
     s->clock.n_layers = part.n_layers;
     s->clock.n_model_layers = ndl_weights_model(s->weights)->n_layers;

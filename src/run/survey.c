@@ -89,16 +89,6 @@ static ndl_status divide(part *p)
     return ndl_comm_bcast(p->comm, p->shares, (size_t)n * sizeof *p->shares);
 }
 
-/* The last-level caches under threads that lie close together. */
-static void count_caches(ndl_machine_setup *setup, const ndl_topology *t,
-                         int n_threads)
-{
-    const bool has_l3 = t->l3_bytes > 0;
-    const int sharing = has_l3 ? t->l3_sharing : t->l2_sharing;
-    setup->cache_bytes = has_l3 ? t->l3_bytes : t->l2_bytes;
-    setup->n_caches = sharing > 0 ? (n_threads + sharing - 1) / sharing : 1;
-}
-
 static ndl_status meet(void *arg, ndl_status mine)
 {
     const part *p = arg;
@@ -114,7 +104,7 @@ static ndl_status measure(part *p)
     ndl_machine_setup setup = { .memory_bytes = s->memory_bytes,
                                 .meet = meet,
                                 .meet_arg = p };
-    count_caches(&setup, &p->mine.topology, s->n_threads);
+    ndl_machine_count_caches(&setup, &p->mine.topology, s->n_threads);
     p->mine.n_threads = s->n_threads;
     p->mine.crowded = s->is_crowded;
     ndl_status st =

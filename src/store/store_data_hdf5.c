@@ -37,6 +37,7 @@ static hid_t make_type(ndl_store_type type)
     case NDL_STORE_F32: return H5Tcopy(H5T_IEEE_F32LE);
     case NDL_STORE_BF16: return make_bf16();
     case NDL_STORE_U8: return H5Tcopy(H5T_STD_U8LE);
+    case NDL_STORE_U16: return H5Tcopy(H5T_STD_U16LE);
     case NDL_STORE_U32: return H5Tcopy(H5T_STD_U32LE);
     case NDL_STORE_I32: return H5Tcopy(H5T_STD_I32LE);
     }

@@ -9,8 +9,9 @@ import unittest
 import tool
 from tool import Case, h5py, numpy
 
-COMMANDS = ("run", "import", "synth", "export", "logits", "tokenize",
-            "inspect", "check", "plan", "hardware", "help")
+COMMANDS = ("run", "import", "synth", "export", "quantize", "logits",
+            "tokenize", "inspect", "check", "plan", "hardware", "eval", "bench",
+            "help")
 TABLE = os.path.join(tool.HERE, "..", "..", "src", "cli", "option_table.c")
 
 
@@ -109,12 +110,15 @@ class Commands(Case):
         again = tool.together(lambda c: self.run_well(c, "--help").text,
                               COMMANDS)
         self.assertEqual(pages, again)
+        where_of = {}
+        for names, where in table:  # a name may mean two things
+            where_of.setdefault(tuple(names), []).extend(where)
         for command, page in zip(COMMANDS, pages):
             self.assertRegex(overview, rf"(?m)^  {command} ")
-            for names, where in table:
+            for names, where in where_of.items():
                 shown = bool(re.search(
                     rf"(?m)^  {re.escape(', '.join(names))}( |$)", page))
-                meant = where == ["ALL"] or command.upper() in where
+                meant = "ALL" in where or command.upper() in where
                 self.assertEqual(shown, meant, f"help {command}: {names}")
             for line in page.splitlines():
                 self.assertLessEqual(len(line), 80, line)
@@ -163,6 +167,40 @@ class Commands(Case):
         text = self.run_well("run", "-m", "a.h5", "-p", "ROMEO:",
                              cwd=folder).text
         self.assertEqual(text, self.run_well("run", "-p", "ROMEO:").text)
+
+    def test_quantize_makes_a_smaller_file(self):
+        folder = tool.make_folder("commands", "quantize")
+        size = os.path.getsize(tool.MODEL)
+        for dtype, share in (("int8", 0.7), ("int4", 0.55)):
+            done = self.run_well("quantize", tool.MODEL, "-o", "q.h5",
+                                 "--dtype", dtype, cwd=folder)
+            self.assertEqual(done.text, "")
+            self.assertEqual([n for n, _ in tool.tree(folder)], ["q.h5"])
+            smaller = os.path.getsize(os.path.join(folder, "q.h5"))
+            self.assertLess(smaller, share * size)
+            self.run_well("check", "q.h5", cwd=folder)
+            self.assertIn(dtype, self.run_well("inspect", "q.h5",
+                                               cwd=folder).text)
+
+    def test_quantize_says_what_it_needs(self):
+        folder = tool.make_folder("commands", "quantize_errors")
+        with open(tool.MODEL, "rb") as f:
+            tool.write(folder, "a.h5", f.read())
+        before = tool.tree(folder)
+        for args, code, words in (
+                (("a.h5",), 64, ["-o FILE"]),
+                (("a.h5", "-o", "x"), 64, ["--dtype"]),
+                (("a.h5", "-o", "x", "--dtype", "bf16"), 64, ["int8"]),
+                (("a.h5", "-o", "x", "--dtype", "int5"), 64, ["int5"]),
+                (("a.h5", "-o", "x", "--dtype", "int4", "--keep", "tail"),
+                 64, ["tail"]),
+                (("a.h5", "-o", "a.h5", "--dtype", "int8"), 64, ["another"]),
+                (("none.h5", "-o", "x", "--dtype", "int8"), 66, ["none.h5"])):
+            self.check_error(tool.run("quantize", *args, cwd=folder), code,
+                             words)
+        self.check_error(tool.run("synth", "gpt2-124m", "-o", "x", "--keep",
+                                  "v", cwd=folder), 64, ["--dtype"])
+        self.assertEqual(tool.tree(folder), before)
 
     def test_export_says_what_it_needs(self):
         folder = tool.make_folder("commands", "export_errors")

@@ -183,6 +183,22 @@ static void features_are_told_consistently(void **state)
                          NDL_HAS_AVX2 | NDL_HAS_FMA);
 }
 
+/* The levels of the table of kernels, each with all below it. */
+static void levels_follow_from_features(void **state)
+{
+    (void)state;
+    static const unsigned needs[] = { NDL_HAS_AVX2 | NDL_HAS_FMA | NDL_HAS_F16C,
+                                      NDL_HAS_AVX512F, NDL_HAS_AVX512_VNNI,
+                                      NDL_HAS_AVX512_BF16 };
+    const unsigned f = ndl_cpu_features();
+    bool all = true;
+    for (int i = 0; i < 4; i++) {
+        all = all && (f & needs[i]) == needs[i];
+        assert_int_equal(ndl_cpu_flags() >> i & 1, all);
+    }
+    assert_int_equal(ndl_cpu_flags() >> 4, 0);
+}
+
 /* The compiler has its own way to ask the processor and the system. */
 static void features_are_those_that_the_compiler_finds(void **state)
 {
@@ -193,7 +209,10 @@ static void features_are_those_that_the_compiler_finds(void **state)
     assert_int_equal(!!(f & NDL_HAS_AVX2), !!__builtin_cpu_supports("avx2"));
     assert_int_equal(!!(f & NDL_HAS_FMA), !!__builtin_cpu_supports("fma"));
     assert_int_equal(!!(f & NDL_HAS_AVX512F),
-                     !!__builtin_cpu_supports("avx512f"));
+                     __builtin_cpu_supports("avx512f") &&
+                         __builtin_cpu_supports("avx512bw") &&
+                         __builtin_cpu_supports("avx512dq") &&
+                         __builtin_cpu_supports("avx512vl"));
     assert_int_equal(!!(f & NDL_HAS_AVX512_VNNI),
                      !!__builtin_cpu_supports("avx512vnni"));
     assert_int_equal(!!(f & NDL_HAS_AVX512_BF16),
@@ -210,6 +229,7 @@ int main(void)
         cmocka_unit_test(each_feature_brings_its_version),
         cmocka_unit_test(reading_adds_every_word),
         cmocka_unit_test(features_are_told_consistently),
+        cmocka_unit_test(levels_follow_from_features),
         cmocka_unit_test(features_are_those_that_the_compiler_finds),
     };
     random_state = chance_seed(20261121);

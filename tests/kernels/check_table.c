@@ -3,22 +3,61 @@
 
 typedef void (*any_fn)(void);
 
-/* The table after its name is function pointers only. */
+/* The table after its name is function pointers only; those for bf16
+ * activations come and go together. */
 static void assert_complete(const ndl_kernels *k)
 {
     enum {
-        N = (sizeof *k - offsetof(ndl_kernels, matmul_f32)) / sizeof(any_fn)
+        FIRST = offsetof(ndl_kernels, matmul_f32),
+        N = (sizeof *k - FIRST) / sizeof(any_fn),
+        ROWS16 = (offsetof(ndl_kernels, rows16) - FIRST) / sizeof(any_fn),
+        DP16 = (offsetof(ndl_kernels, matmul_dp16) - FIRST) / sizeof(any_fn)
     };
     any_fn entries[N];
     memcpy(entries, &k->matmul_f32, sizeof entries);
-    for (int i = 0; i < N; i++) assert_true(entries[i] != NULL);
+    for (int i = 0; i < N; i++)
+        assert_true(entries[i] != NULL || i == ROWS16 || i == DP16);
+    assert_true((k->rows16 != NULL) == (k->matmul_dp16 != NULL));
 }
 
 static void every_table_is_complete(void **state)
 {
     (void)state;
-    ndl_kernels k[2];
-    for (int v = 0; v < versions(k); v++) assert_complete(&k[v]);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
+    for (int v = 0; v < n; v++) assert_complete(&k[v]);
+}
+
+static void a_table_is_named_as_its_level(void **state)
+{
+    (void)state;
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
+    unsigned flags = 0;
+    for (int v = 0; v < n; v++, flags = flags << 1 | 1)
+        assert_int_equal(ndl_cpu_parse(k[v].name), flags);
+    assert_int_equal(flags >> 1, ndl_cpu_flags());
+}
+
+static void only_the_last_level_has_bf16_activations(void **state)
+{
+    (void)state;
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
+    for (int v = 0; v < n; v++)
+        assert_true((k[v].matmul_dp16 != NULL) == (v == LEVELS - 1));
+}
+
+static void a_level_needs_all_below_it(void **state)
+{
+    (void)state;
+    ndl_kernels k;
+    ndl_kernels_init(&k, NDL_CPU_AVX512 | NDL_CPU_VNNI | NDL_CPU_BF16);
+    assert_string_equal(k.name, "ref");
+#if defined(__x86_64__)
+    ndl_kernels_init(&k, NDL_CPU_AVX2 | NDL_CPU_AVX512 | NDL_CPU_BF16);
+    assert_string_equal(k.name, "avx512");
+#endif
 }
 
 static void no_flags_give_the_reference(void **state)
@@ -45,6 +84,11 @@ static void names_of_levels_are_known(void **state)
     (void)state;
     assert_int_equal(ndl_cpu_parse("ref"), 0);
     assert_int_equal(ndl_cpu_parse("avx2"), NDL_CPU_AVX2);
+    assert_int_equal(ndl_cpu_parse("avx512"), NDL_CPU_AVX2 | NDL_CPU_AVX512);
+    assert_int_equal(ndl_cpu_parse("vnni"),
+                     NDL_CPU_AVX2 | NDL_CPU_AVX512 | NDL_CPU_VNNI);
+    assert_int_equal(ndl_cpu_parse("bf16"), NDL_CPU_AVX2 | NDL_CPU_AVX512 |
+                                                NDL_CPU_VNNI | NDL_CPU_BF16);
     assert_int_equal(ndl_cpu_parse("AVX2"), -1);
     assert_int_equal(ndl_cpu_parse(""), -1);
 }
@@ -64,6 +108,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_table_is_complete),
+        cmocka_unit_test(a_table_is_named_as_its_level),
+        cmocka_unit_test(only_the_last_level_has_bf16_activations),
+        cmocka_unit_test(a_level_needs_all_below_it),
         cmocka_unit_test(no_flags_give_the_reference),
         cmocka_unit_test(avx2_replaces_the_products),
         cmocka_unit_test(names_of_levels_are_known),

@@ -81,6 +81,19 @@ static inline int versions(ndl_kernels k[2])
     return 2;
 }
 
+enum { LEVELS = 5 };
+
+/* The table of each level of this machine; the reference is the first. */
+static inline int levels(ndl_kernels k[LEVELS])
+{
+    const unsigned have = ndl_cpu_flags();
+    int n = 0;
+    for (unsigned flags = 0; n < LEVELS && !(flags & ~have);
+         flags = flags << 1 | 1)
+        ndl_kernels_init(&k[n++], flags);
+    return n;
+}
+
 /* The fast table; skips the test, and says so, where there is none. */
 static inline ndl_kernels fast_version(void)
 {

@@ -18,11 +18,18 @@ static ndl_model model_of(int t)
     return m;
 }
 
+static ndl_mix mix_of(int t)
+{
+    ndl_mix mix;
+    CHECK(ndl_mix_read(&mix, toys[t].mix) == NDL_OK);
+    return mix;
+}
+
 static ndl_probe_setup setup_of(int t, const ndl_model *m, const ndl_kernels *k)
 {
     return (ndl_probe_setup){ .model = m,
-                              .dtype = toys[t].dtype,
-                              .kv_dtype = toys[t].dtype,
+                              .mix = mix_of(t),
+                              .kv_dtype = toys[t].kv_dtype,
                               .kernels = k,
                               .n_threads = 1,
                               .speed = 1.0,

@@ -57,7 +57,7 @@ static inline void profile_kit_rank(ndl_profile_rank *r, int rank)
 static inline ndl_profile_facts profile_kit_facts(const ndl_profile *p)
 {
     return (ndl_profile_facts){ .model = &profile_kit_shape,
-                                .dtype = NDL_BF16,
+                                .mix = ndl_mix_plain(NDL_BF16),
                                 .kv_dtype = NDL_BF16,
                                 .cpu_flags = NDL_CPU_AVX2,
                                 .kernels = "avx2",

@@ -129,7 +129,7 @@ static inline ndl_status tiny_write(const tiny_model *m, ndl_dtype dtype,
     NDL_TRY(ndl_model_parse(&t.model, m->config, strlen(m->config), NULL, 0,
                             m->name));
     NDL_TRY(ndl_store_create(&s, path));
-    ndl_status st = ndl_pack(s, &t.model, dtype, &source, &meta);
+    ndl_status st = ndl_pack(s, &t.model, ndl_mix_plain(dtype), &source, &meta);
     if (st == NDL_OK) st = ndl_store_commit(&s);
     ndl_store_close(&s);
     return st;

@@ -20,14 +20,14 @@ const toy toys[N_TOYS] = {
       "\"intermediate_size\":100,\"vocab_size\":301,\"hidden_act\":\"silu\","
       "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
       "\"tie_word_embeddings\":false}",
-      NDL_F32 },
+      "f32", NDL_F32 },
     { "llama-bf16",
       "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":48,"
       "\"num_attention_heads\":6,\"num_key_value_heads\":2,\"head_dim\":32,"
       "\"intermediate_size\":100,\"vocab_size\":301,\"hidden_act\":\"silu\","
       "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
       "\"tie_word_embeddings\":true}",
-      NDL_BF16 },
+      "bf16", NDL_BF16 },
     { "llama-bias-f32",
       "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":64,"
       "\"num_attention_heads\":4,\"num_key_value_heads\":1,"
@@ -37,12 +37,29 @@ const toy toys[N_TOYS] = {
       "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,"
       "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
       "\"original_max_position_embeddings\":64}}",
-      NDL_F32 },
+      "f32", NDL_F32 },
     { "gpt2-f32",
       "{\"model_type\":\"gpt2\",\"n_layer\":4,\"n_embd\":48,\"n_head\":3,"
       "\"n_inner\":165,\"vocab_size\":301,\"n_positions\":600,"
       "\"layer_norm_epsilon\":1e-5,\"activation_function\":\"gelu_new\"}",
-      NDL_F32 },
+      "f32", NDL_F32 },
+    { "llama-int8",
+      "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":48,"
+      "\"num_attention_heads\":6,\"num_key_value_heads\":2,\"head_dim\":32,"
+      "\"intermediate_size\":100,\"vocab_size\":301,\"hidden_act\":\"silu\","
+      "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
+      "\"tie_word_embeddings\":true}",
+      "int8", NDL_BF16 },
+    { "llama-bias-int4",
+      "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":64,"
+      "\"num_attention_heads\":4,\"num_key_value_heads\":1,"
+      "\"intermediate_size\":90,\"vocab_size\":301,\"hidden_act\":\"silu\","
+      "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
+      "\"attention_bias\":true,\"tie_word_embeddings\":true,"
+      "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,"
+      "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
+      "\"original_max_position_embeddings\":64}}",
+      "int4,head=int8,v=int8", NDL_BF16 },
 };
 
 int toy_vocab(void)
@@ -56,12 +73,14 @@ ndl_status toy_write(int i, const char *path)
     ndl_source source;
     ndl_store *s = NULL;
     const char *config = toys[i].config;
+    ndl_mix mix;
+    NDL_TRY(ndl_mix_read(&mix, toys[i].mix));
     NDL_TRY(ndl_model_parse(&w.model, config, strlen(config), NULL, 0,
                             toys[i].name));
     ndl_random_weights_source(&w, &source);
     const ndl_pack_meta meta = { .source = toys[i].name, .config = config };
     NDL_TRY(ndl_store_create(&s, path));
-    ndl_status st = ndl_pack(s, &w.model, toys[i].dtype, &source, &meta);
+    ndl_status st = ndl_pack(s, &w.model, mix, &source, &meta);
     if (st == NDL_OK) st = ndl_store_commit(&s);
     ndl_store_close(&s);
     return st;
@@ -106,7 +125,7 @@ static ndl_status solo_open(solo *s, const char *path, unsigned cpu_flags)
         .max_spans = 1,
         .n_slots = 1,
         .context = TOY_CONTEXT,
-        .kv_dtype = ndl_weights_dtype(s->weights),
+        .kv_dtype = ndl_mix_kv_dtype(ndl_weights_mix(s->weights)),
     };
     ndl_kernels_init(&s->kernels, cpu_flags);
     NDL_TRY(ndl_forward_create(&s->forward, s->weights, &part, &limits,

@@ -11,10 +11,11 @@
 
 typedef struct toy {
     const char *name, *config;
-    ndl_dtype dtype;
+    const char *mix; /* of the weights, as ndl_mix_read() takes it */
+    ndl_dtype kv_dtype;
 } toy;
 
-enum { N_TOYS = 4, TOY_LLAMA_F32 = 0, TOY_BLOCKS = 4, TOY_CONTEXT = 600 };
+enum { N_TOYS = 6, TOY_LLAMA_F32 = 0, TOY_BLOCKS = 4, TOY_CONTEXT = 600 };
 extern const toy toys[N_TOYS];
 
 /** Write the weights file of toys[i]. */

@@ -20,8 +20,21 @@ static const tiny_model wide_model = {
             "\"max_position_embeddings\":64,\"rms_norm_eps\":1e-5}"
 };
 
+/* Scales of a quantised matrix, one for each row of each block. */
+static inline size_t kit_matrix_scales(const ndl_matrix *m)
+{
+    const size_t rows = (size_t)m->rows, cols = (size_t)m->cols;
+    const size_t block = (size_t)m->block;
+    if (block == 0) return 0;
+    return (rows + NDL_PANEL - 1) / NDL_PANEL * NDL_PANEL *
+           ((cols + block - 1) / block);
+}
+
 static inline size_t kit_matrix_bytes(const ndl_matrix *m)
 {
+    const size_t quants = kit_matrix_scales(m) * (size_t)m->block;
+    if (m->dtype == NDL_INT8) return quants;
+    if (m->dtype == NDL_INT4) return quants / 2;
     const size_t size = ndl_dtype_bytes(m->dtype);
     const size_t rows = (size_t)m->rows, cols = (size_t)m->cols;
     if (!m->panels) return rows * cols * size;
@@ -32,13 +45,18 @@ static inline size_t kit_matrix_bytes(const ndl_matrix *m)
 static inline bool kit_same_shape(const ndl_matrix *a, const ndl_matrix *b)
 {
     return !a->data == !b->data && a->rows == b->rows && a->cols == b->cols &&
-           a->dtype == b->dtype && a->panels == b->panels;
+           a->dtype == b->dtype && a->panels == b->panels &&
+           a->block == b->block && !a->scales == !b->scales;
 }
 
 static inline bool kit_same_matrix(const ndl_matrix *a, const ndl_matrix *b)
 {
     if (!kit_same_shape(a, b)) return false;
-    return !a->data || memcmp(a->data, b->data, kit_matrix_bytes(a)) == 0;
+    if (!a->data) return true;
+    if (a->scales &&
+        memcmp(a->scales, b->scales, 2 * kit_matrix_scales(a)) != 0)
+        return false;
+    return memcmp(a->data, b->data, kit_matrix_bytes(a)) == 0;
 }
 
 static inline bool kit_same_vector(const float *a, const float *b, int n)
@@ -52,8 +70,8 @@ static inline bool kit_same_layer(const ndl_layer *a, const ndl_layer *b,
 {
     return kit_same_vector(a->norm1, b->norm1, m->width) &&
            kit_same_vector(a->norm1_bias, b->norm1_bias, m->width) &&
-           kit_same_matrix(&a->qkv, &b->qkv) &&
-           kit_same_vector(a->qkv_bias, b->qkv_bias, a->qkv.rows) &&
+           kit_same_matrix(&a->qkv, &b->qkv) && kit_same_matrix(&a->v, &b->v) &&
+           kit_same_vector(a->qkv_bias, b->qkv_bias, a->qkv.rows + a->v.rows) &&
            kit_same_matrix(&a->out, &b->out) &&
            kit_same_vector(a->out_bias, b->out_bias, m->width) &&
            kit_same_vector(a->norm2, b->norm2, m->width) &&
@@ -74,7 +92,7 @@ static inline bool kit_same_weights(const ndl_weights *a, const ndl_weights *b,
                             ndl_weights_layer(b, part->first_layer + i), m))
             return false;
     return memcmp(m, ndl_weights_model(b), sizeof *m) == 0 &&
-           ndl_weights_dtype(a) == ndl_weights_dtype(b) &&
+           ndl_mix_equal(ndl_weights_mix(a), ndl_weights_mix(b)) &&
            kit_same_matrix(&x->tokens, &y->tokens) &&
            kit_same_matrix(&x->positions, &y->positions) &&
            kit_same_matrix(&x->head, &y->head) &&

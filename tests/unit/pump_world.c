@@ -62,13 +62,18 @@ static void write_job(world *w)
                              .context = (uint32_t)s->context,
                              .max_rows = (uint32_t)s->max_rows,
                              .kv_dtype = s->kv_dtype,
+                             .want_scores = s->on_score != NULL,
+                             .compare = s->compare,
                              .cpu_flags = s->cpu_flags };
     snprintf(w->job.weights, sizeof w->job.weights, "%s", s->weights);
     if (s->logits)
         snprintf(w->job.logits, sizeof w->job.logits, "%s", s->logits);
-    for (int i = 0; i < s->n_requests; i++)
-        if (s->requests[i].want_logits)
-            w->job.logits_rows += (uint32_t)s->requests[i].n_prompt;
+    for (int i = 0; i < s->n_requests; i++) {
+        const ndl_request *r = &s->requests[i];
+        if (r->want_logits) w->job.logits_rows += (uint32_t)r->n_prompt;
+        if (r->score_from > 0)
+            w->job.logits_rows += (uint32_t)(r->n_prompt - r->score_from);
+    }
     int first = 0;
     for (int i = 0; i < s->n_stages; i++) {
         w->places[i] = (ndl_wire_place){ .rank = world_rank(w, i),
@@ -92,6 +97,8 @@ static void make_pumps(world *w)
                                       .requests = s->requests,
                                       .n_requests = s->n_requests,
                                       .n_vocab = toy_vocab(),
+                                      .on_score = s->on_score,
+                                      .score_arg = s->score_arg,
                                       .client = { w, on_token, on_finish } };
     for (int i = 0; i < s->n_stages; i++) {
         const ndl_stage_setup stage = { .comm = ndl_fake_comm(w->fake,

@@ -25,7 +25,10 @@ typedef struct world_setup {
     uint64_t seed;
     const ndl_request *requests; /* (n_requests) */
     int n_requests;
-    const char *logits;          /* .npy to write, or NULL  */
+    const char *logits;    /* .npy, or NULL           */
+    bool compare;          /* which is read           */
+    ndl_score_fn on_score; /* NULL: nothing is scored */
+    void *score_arg;
     int n_idle;                  /* ranks without a stage   */
     bool no_coordinator;         /* the test plays rank 0   */
     bool no_stage[WORLD_STAGES]; /* the test plays its rank */

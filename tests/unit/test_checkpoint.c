@@ -50,10 +50,10 @@ static int teardown(void **state)
     return test_folder_remove(&folder);
 }
 
-static void import_as(const ndl_dtype *dtype)
+static void import_as(const ndl_mix *mix)
 {
     ndl_status_clear();
-    if (ndl_checkpoint_import(folder.path, out, dtype, NULL, NULL) != NDL_OK)
+    if (ndl_checkpoint_import(folder.path, out, mix, NULL, NULL) != NDL_OK)
         fail_msg("%s", ndl_status_message());
     assert_int_not_equal(access(part, F_OK), 0);
 }
@@ -161,7 +161,7 @@ static void check_gpt2_file(ndl_dtype dtype)
     ndl_weights *w = map_all(2);
     const ndl_layer *l = ndl_weights_layer(w, 1);
     const ndl_ends *e = ndl_weights_ends(w);
-    assert_int_equal(ndl_weights_dtype(w), dtype);
+    assert_true(ndl_mix_equal(ndl_weights_mix(w), ndl_mix_plain(dtype)));
     check_linear(&e->tokens, 0, 40, "transformer.wte.weight");
     check_linear(&e->positions, 0, 24, "transformer.wpe.weight");
     check_linear(&e->head, 0, 40, "transformer.wte.weight");
@@ -181,7 +181,7 @@ static void check_llama_file(ndl_dtype dtype)
     ndl_weights *w = map_all(2);
     const ndl_layer *l = ndl_weights_layer(w, 1);
     const ndl_ends *e = ndl_weights_ends(w);
-    assert_int_equal(ndl_weights_dtype(w), dtype);
+    assert_true(ndl_mix_equal(ndl_weights_mix(w), ndl_mix_plain(dtype)));
     check_linear(&e->tokens, 0, 50, "model.embed_tokens.weight");
     check_linear(&e->head, 0, 50, "lm_head.weight");
     check_linear(&l->qkv, 0, 32, "model.layers.1.self_attn.q_proj.weight");
@@ -221,7 +221,8 @@ static void llama_import_holds_every_element_of_the_shards(void **state)
 static void import_takes_the_dtype_it_is_given(void **state)
 {
     (void)state;
-    const ndl_dtype f32 = NDL_F32, bf16 = NDL_BF16;
+    const ndl_mix f32 = ndl_mix_plain(NDL_F32);
+    const ndl_mix bf16 = ndl_mix_plain(NDL_BF16);
     write_llama("BF16");
     import_as(&f32);
     check_llama_file(NDL_F32);
@@ -236,7 +237,7 @@ static void import_keeps_configs_and_tokenizer(void **state)
     ndl_store *s = NULL;
     ndl_tokenizer *t = NULL;
     ndl_model m;
-    ndl_dtype dtype;
+    ndl_mix mix;
     char *text = NULL;
     int32_t *ids = NULL;
     size_t n = 0;
@@ -245,7 +246,7 @@ static void import_keeps_configs_and_tokenizer(void **state)
                    "{\"eos_token_id\":[7,8]}");
     import_as(NULL);
     assert_int_equal(ndl_store_open(&s, out), NDL_OK);
-    assert_int_equal(ndl_weights_read_model(s, &m, &dtype), NDL_OK);
+    assert_int_equal(ndl_weights_read_model(s, &m, &mix), NDL_OK);
     assert_int_equal(m.n_eos, 2);
     assert_int_equal(m.eos[1], 8);
     assert_int_equal(ndl_store_get_text(s, "/", "config", &text), NDL_OK);

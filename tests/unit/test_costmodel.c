@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "noodle/layout.h"
+
 #include "../support/chance.h"
 
 #define NEAR(a, b) assert_true(fabs((a) - (b)) <= 1e-9 * fabs(b))
@@ -464,24 +466,55 @@ static const ndl_model shape = { .arch = "llama",
                                  .mlp = NDL_MLP_SWIGLU,
                                  .rope = { .kind = NDL_ROPE_PLAIN } };
 
+/* Of a block in the file, norms in f32. */
+static double block_bytes(ndl_mix mix)
+{
+    const ndl_part one = { 0, 1, false, false };
+    uint64_t bytes = 0;
+    assert_int_equal(ndl_layout_bytes(&shape, mix, &one, &bytes), NDL_OK);
+    return (double)bytes;
+}
+
+static ndl_cost estimate(const ndl_model *m, ndl_mix mix,
+                         const ndl_cost_peaks *p)
+{
+    ndl_cost c;
+    assert_int_equal(ndl_cost_estimate(&c, m, mix, ndl_mix_kv_dtype(mix), p),
+                     NDL_OK);
+    return c;
+}
+
 static void estimate_is_the_roofline(void **state)
 {
     (void)state;
     const ndl_cost_peaks p = { 1e12, 100e9, 5e-6 };
     const double params = (double)ndl_model_block_params(&shape);
-    ndl_cost c;
-    ndl_cost_estimate(&c, &shape, NDL_BF16, NDL_BF16, &p);
+    const ndl_cost c = estimate(&shape, ndl_mix_plain(NDL_BF16), &p);
     assert_int_equal(c.n_samples, 0);
     assert_true(c.max_error == 0.0);
     for (int rows = 1; rows < 500; rows += 3) {
         const ndl_work w = { .n_rows = rows, .n_sequences = 1, .crowd = 0.4 };
         const double flop_sec = 2.0 * params * rows / 1e12;
-        const double read_sec = 2.0 * params / 100e9;
+        const double read_sec = block_bytes(ndl_mix_plain(NDL_BF16)) / 100e9;
         NEAR(block_sec(&c, w), fmax(flop_sec, read_sec) + 5e-6);
     }
     /* A decode row reads 2 * 8 * 64 numbers of 2 bytes a key. */
     NEAR(block_sec(&c, ndl_work_decode(1, 999, 1.0)),
-         2.0 * params / 100e9 + 5e-6 + 1000.0 * 2048.0 / 100e9);
+         block_bytes(ndl_mix_plain(NDL_BF16)) / 100e9 + 5e-6 +
+             1000.0 * 2048.0 / 100e9);
+}
+
+static void estimate_reads_quantised_weights_by_their_bytes(void **state)
+{
+    (void)state;
+    const ndl_cost_peaks p = { 1e15, 100e9, 0.0 };
+    const ndl_work one = ndl_work_decode(1, 0, 1.0);
+    const ndl_cost a = estimate(&shape, ndl_mix_plain(NDL_INT8), &p);
+    const ndl_cost b = estimate(&shape, ndl_mix_plain(NDL_INT4), &p);
+    const double ratio = ndl_cost_sec(&a, NDL_LAYER_HEAD, &one) /
+                         ndl_cost_sec(&b, NDL_LAYER_HEAD, &one);
+    /* A scale of two bytes for 64 and for 32 weights. */
+    assert_true(fabs(ratio - (1.0 + 2.0 / 64) / (0.5 + 2.0 / 32)) < 1e-3);
 }
 
 static void estimate_of_the_head_follows_the_vocabulary(void **state)
@@ -490,10 +523,9 @@ static void estimate_of_the_head_follows_the_vocabulary(void **state)
     const ndl_cost_peaks p = { 1e12, 100e9, 0.0 };
     const ndl_work one = ndl_work_decode(1, 0, 1.0);
     ndl_model half = shape;
-    ndl_cost a, b;
     half.vocab /= 2;
-    ndl_cost_estimate(&a, &shape, NDL_F32, NDL_F32, &p);
-    ndl_cost_estimate(&b, &half, NDL_F32, NDL_F32, &p);
+    const ndl_cost a = estimate(&shape, ndl_mix_plain(NDL_F32), &p);
+    const ndl_cost b = estimate(&half, ndl_mix_plain(NDL_F32), &p);
     const double ratio = ndl_cost_sec(&a, NDL_LAYER_HEAD, &one) /
                          ndl_cost_sec(&b, NDL_LAYER_HEAD, &one);
     assert_true(fabs(ratio - 2.0) < 1e-4);
@@ -505,8 +537,7 @@ static void estimate_of_a_node_bound_by_arithmetic_starts_there(void **state)
     (void)state;
     const ndl_cost_peaks p = { 1e9, 1e12, 0.0 };
     const double params = (double)ndl_model_block_params(&shape);
-    ndl_cost c;
-    ndl_cost_estimate(&c, &shape, NDL_F32, NDL_F32, &p);
+    const ndl_cost c = estimate(&shape, ndl_mix_plain(NDL_F32), &p);
     for (int rows = 1; rows < 100; rows += 7) {
         const ndl_work w = { .n_rows = rows, .n_sequences = 1, .crowd = 1.0 };
         NEAR(block_sec(&c, w), 2.0 * params * rows / 1e9);
@@ -557,6 +588,7 @@ int main(void)
         TEST(blocks_must_be_measured),
         TEST(whatever_is_accepted_gives_finite_times),
         TEST(estimate_is_the_roofline),
+        TEST(estimate_reads_quantised_weights_by_their_bytes),
         TEST(estimate_of_the_head_follows_the_vocabulary),
         TEST(estimate_of_a_node_bound_by_arithmetic_starts_there),
         TEST(work_counts_keys),

@@ -65,9 +65,9 @@ static void write_texts(const char *config)
     kit_write_text(source.path, "tokenizer.json", TOKENIZER);
 }
 
-static void import_as(const ndl_dtype *dtype)
+static void import_as(const ndl_mix *mix)
 {
-    must(ndl_checkpoint_import(source.path, first, dtype, NULL, NULL));
+    must(ndl_checkpoint_import(source.path, first, mix, NULL, NULL));
 }
 
 static void *read_tensor(const ndl_safetensors *s, const ndl_tensor *t)
@@ -363,7 +363,8 @@ static void another_dtype_of_the_import_is_exported_as_stored(void **state)
     (void)state;
     static const char q[] = "model.layers.1.self_attn.q_proj.weight";
     static const char norm[] = "model.norm.weight";
-    const ndl_dtype f32 = NDL_F32, bf16 = NDL_BF16;
+    const ndl_mix f32 = ndl_mix_plain(NDL_F32);
+    const ndl_mix bf16 = ndl_mix_plain(NDL_BF16);
     kit_checkpoint c;
     kit_llama(&c, "model.", false, false);
     kit_write_single(&c, source.path);
@@ -447,7 +448,7 @@ static void synth(const char *config, ndl_dtype dtype)
     ndl_random_weights_source(&w, &from);
     const ndl_pack_meta meta = { .source = "tiny", .config = config };
     const ndl_assembly a = { .model = &w.model,
-                             .dtype = dtype,
+                             .mix = ndl_mix_plain(dtype),
                              .source = &from,
                              .meta = &meta,
                              .tokenizer = t };

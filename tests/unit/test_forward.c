@@ -27,6 +27,10 @@ static test_folder folder;
 static char path[N_TOYS][320];
 static int32_t ids[N_SEQS][LONGEST];
 static float *truth[N_TOYS][N_SEQS]; /* (length, V) */
+
+/* bf16 arithmetic of the processor has bits of its own (kernels.h): what is
+ * true of all instruction sets is shown without, and then it is shown alone. */
+static unsigned truth_flags;
 static uint64_t seed;
 
 static int make_truth(void **state)
@@ -41,7 +45,7 @@ static int make_truth(void **state)
                  test_folder_at(&folder, toys[t].name));
         assert_int_equal(toy_write(t, path[t]), NDL_OK);
         for (int s = 0; s < N_SEQS; s++)
-            assert_int_equal(toy_logits(path[t], ndl_cpu_flags(), ids[s],
+            assert_int_equal(toy_logits(path[t], truth_flags, ids[s],
                                         lengths[s], &truth[t][s]),
                              NDL_OK);
     }
@@ -72,7 +76,7 @@ static ndl_forward_limits limits_of(int t)
                                  .max_spans = SLOTS,
                                  .n_slots = SLOTS,
                                  .context = TOY_CONTEXT,
-                                 .kv_dtype = toys[t].dtype };
+                                 .kv_dtype = toys[t].kv_dtype };
 }
 
 static void open_rig(rig *r, int t, const ndl_forward_limits *limits,
@@ -174,7 +178,7 @@ static void rows_do_not_depend_on_batch_chunk_slot_or_threads(void **state)
         for (int threads = 1; threads <= 3; threads++) {
             const ndl_forward_limits limits = limits_of(t);
             rig r;
-            open_rig(&r, t, &limits, threads, ndl_cpu_flags());
+            open_rig(&r, t, &limits, threads, truth_flags);
             run_sequences(&r, t, slots[threads % 2],
                           threads == 1 ? LONGEST : 300);
             close_rig(&r);
@@ -201,7 +205,7 @@ static void chunks_may_straddle_pages_anywhere(void **state)
     static const int slots[N_SEQS] = { 0, 1, 2 };
     const ndl_forward_limits limits = limits_of(0);
     rig r;
-    open_rig(&r, 0, &limits, 1, ndl_cpu_flags());
+    open_rig(&r, 0, &limits, 1, truth_flags);
     for (int cut = 250; cut <= 260; cut++) {
         int at = 0;
         while (at < 300) {
@@ -223,7 +227,8 @@ static void used_slot_gives_what_a_fresh_one_gives(void **state)
     for (int t = 0; t < N_TOYS; t++) {
         const ndl_forward_limits limits = limits_of(t);
         rig r;
-        open_rig(&r, t, &limits, 1, t == 1 ? 0 : ndl_cpu_flags());
+        open_rig(&r, t, &limits, 1,
+                 t == 1 && !(truth_flags & NDL_CPU_BF16) ? 0 : truth_flags);
         run_sequences(&r, t, slots, 258);
         const int width = ndl_weights_model(r.weights)->width;
         for (int at = 0; at < 300; at += ROWS)
@@ -269,8 +274,8 @@ static void neighbouring_keys_do_not_disturb_each_other(void **state)
     const ndl_forward_limits limits = limits_of(t);
     const piece pieces[2] = { { 2, 0, 1 }, { 0, 0, ROWS - 1 } };
     rig r;
-    assert_int_equal(toys[t].dtype, NDL_BF16);
-    open_rig(&r, t, &limits, 4, ndl_cpu_flags());
+    assert_int_equal(toys[t].kv_dtype, NDL_BF16);
+    open_rig(&r, t, &limits, 4, truth_flags);
     r.kernels.kv_store_bf16 = store_slowly;
     run_batch(&r, t, pieces, 2, slots);
     close_rig(&r);
@@ -285,7 +290,7 @@ static void last_position_of_the_context_is_there(void **state)
         limits.context = context;
         limits.n_slots = 1;
         rig r;
-        open_rig(&r, 3, &limits, 1, ndl_cpu_flags());
+        open_rig(&r, 3, &limits, 1, truth_flags);
         for (int at = 0; at < context; at += ROWS) {
             const int left = context - at;
             const piece p = { 1, at, left < ROWS ? left : ROWS };
@@ -309,10 +314,10 @@ static void memory_is_enough_for_all_limits(void **state)
                     .max_spans = threads,
                     .n_slots = threads,
                     .context = rows[k],
-                    .kv_dtype = toys[t].dtype,
+                    .kv_dtype = toys[t].kv_dtype,
                 };
                 rig r;
-                open_rig(&r, t, &limits, threads, ndl_cpu_flags());
+                open_rig(&r, t, &limits, threads, truth_flags);
                 const piece p = { 0, 0, rows[k] };
                 run_batch(&r, t, &p, 1, slots);
                 close_rig(&r);
@@ -348,7 +353,7 @@ static void halves_of_the_model_give_the_whole(void **state)
             };
             const ndl_forward_limits limits = limits_of(t);
             rig r, half[2];
-            open_rig(&r, t, &limits, 1, ndl_cpu_flags());
+            open_rig(&r, t, &limits, 1, truth_flags);
             for (int i = 0; i < 2; i++) {
                 rig *h = &half[i];
                 assert_int_equal(
@@ -385,7 +390,7 @@ static void watched_layers_count_steps_rows_and_time(void **state)
     const ndl_forward_limits limits = limits_of(1);
     ndl_layer_clock clocks[N_CLOCKS] = { { 0 } };
     rig r;
-    open_rig(&r, 1, &limits, 2, ndl_cpu_flags());
+    open_rig(&r, 1, &limits, 2, truth_flags);
     ndl_forward_watch(r.forward, clocks);
     const double begin = ndl_clock_sec();
     for (int i = 0; i < 3; i++) run_batch(&r, 1, pieces, 2, slots);
@@ -417,7 +422,7 @@ static void norm_slowly(float *y, size_t ldy, const float *x, size_t ldx,
                         const float *w, int n_rows, int n, float eps)
 {
     ndl_kernels own;
-    ndl_kernels_init(&own, ndl_cpu_flags());
+    ndl_kernels_init(&own, truth_flags);
     /* One thread's work is counted in processor time: a sleep would be none. */
     for (const double end = ndl_clock_cpu_sec() + 2e-3;
          ndl_clock_cpu_sec() < end;) {
@@ -437,11 +442,11 @@ static void slow_layers_are_steady(void **state)
     (void)state;
     static const int slots[N_SEQS] = { 0, 1, 2 };
     static const piece one = { 0, 0, 1 };
-    const double speed = 0.5;
+    const double speed = 0.05;
     const ndl_forward_limits limits = limits_of(0);
     ndl_layer_clock clocks[N_CLOCKS] = { { 0 } };
     rig r;
-    open_rig(&r, 0, &limits, 1, ndl_cpu_flags());
+    open_rig(&r, 0, &limits, 1, truth_flags);
     assert_int_equal(ndl_forward_slow(r.forward, speed, NULL, NULL), NDL_OK);
     run_batch(&r, 0, &one, 1, slots);
     r.kernels.rmsnorm = norm_slowly;
@@ -468,7 +473,7 @@ static void slow_layers_take_longer_and_give_the_same(void **state)
     ndl_layer_clock clocks[N_CLOCKS] = { { 0 } };
     int n_idle = 0;
     rig r;
-    open_rig(&r, 0, &limits, 1, ndl_cpu_flags());
+    open_rig(&r, 0, &limits, 1, truth_flags);
     r.kernels.rmsnorm = norm_slowly;
     assert_int_equal(ndl_forward_slow(r.forward, speed, count_idle, &n_idle),
                      NDL_OK);
@@ -495,9 +500,11 @@ static void slow_layers_take_longer_and_give_the_same(void **state)
 
 int main(void)
 {
+    const struct CMUnitTest everywhere[] = {
+        cmocka_unit_test(rows_do_not_depend_on_the_instruction_set),
+    };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_do_not_depend_on_batch_chunk_slot_or_threads),
-        cmocka_unit_test(rows_do_not_depend_on_the_instruction_set),
         cmocka_unit_test(chunks_may_straddle_pages_anywhere),
         cmocka_unit_test(used_slot_gives_what_a_fresh_one_gives),
         cmocka_unit_test(neighbouring_keys_do_not_disturb_each_other),
@@ -509,5 +516,10 @@ int main(void)
         cmocka_unit_test(slow_layers_take_longer_and_give_the_same),
         cmocka_unit_test(slow_layers_are_steady),
     };
-    return cmocka_run_group_tests(tests, make_truth, free_truth);
+    truth_flags = ndl_cpu_flags() & ~(unsigned)NDL_CPU_BF16;
+    int failed = cmocka_run_group_tests(everywhere, make_truth, free_truth);
+    if (ndl_cpu_flags() & NDL_CPU_BF16)
+        failed += cmocka_run_group_tests(tests, make_truth, free_truth);
+    truth_flags = ndl_cpu_flags();
+    return failed + cmocka_run_group_tests(tests, make_truth, free_truth);
 }

@@ -1,4 +1,5 @@
 /* test_message.c - hostile messages are told from good ones. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdalign.h>
 #include <stdarg.h>
@@ -263,10 +264,23 @@ static void rows_follow_the_table(void **state)
     assert_ptr_equal(ndl_message_batch_rows(b.bytes), b.bytes + 64 + 3 * 64);
 }
 
+static void targets_follow_the_rows(void **state)
+{
+    (void)state;
+    batch b = good_batch();
+    assert_ptr_equal(ndl_message_batch_targets(b.bytes),
+                     b.bytes + 64 + 3 * 64 + 7 * (ROW_BYTES - 4));
+}
+
 typedef struct tokens {
     ndl_wire_batch head;
     ndl_wire_token token[2];
 } tokens;
+
+typedef struct scores {
+    tokens tokens;
+    ndl_wire_score score[3];
+} scores;
 
 static tokens good_tokens(void)
 {
@@ -282,7 +296,7 @@ static tokens good_tokens(void)
 
 static bool tokens_ok(const tokens *t, size_t len)
 {
-    return ndl_message_tokens_is_valid(t, len, 2, N_VOCAB);
+    return ndl_message_tokens_is_valid(t, len, 2, N_VOCAB, 0);
 }
 
 static void tokens_are_valid_only_if_whole_and_known(void **state)
@@ -292,14 +306,14 @@ static void tokens_are_valid_only_if_whole_and_known(void **state)
     assert_ptr_equal(ndl_message_tokens(&t), t.token);
     for (size_t len = 0; len <= sizeof t; len++)
         assert_int_equal(tokens_ok(&t, len), len == sizeof t);
-    assert_false(ndl_message_tokens_is_valid(&t, sizeof t, 1, N_VOCAB));
-    assert_false(ndl_message_tokens_is_valid(&t, sizeof t, 2, N_VOCAB - 1));
+    assert_false(ndl_message_tokens_is_valid(&t, sizeof t, 1, N_VOCAB, 0));
+    assert_false(ndl_message_tokens_is_valid(&t, sizeof t, 2, N_VOCAB - 1, 0));
     t.token[0].id = -1;
     assert_false(tokens_ok(&t, sizeof t));
     t = good_tokens();
     t.head.n_seqs = UINT32_MAX;
     assert_false(
-        ndl_message_tokens_is_valid(&t, sizeof t, UINT32_MAX, N_VOCAB));
+        ndl_message_tokens_is_valid(&t, sizeof t, UINT32_MAX, N_VOCAB, 0));
     t = good_tokens();
     t.head.row_bytes = 4;
     assert_false(tokens_ok(&t, sizeof t));
@@ -307,6 +321,44 @@ static void tokens_are_valid_only_if_whole_and_known(void **state)
     t = good_tokens();
     t.head.n_seqs = 0;
     assert_true(tokens_ok(&t, sizeof t.head));
+}
+
+static scores good_scores(void)
+{
+    scores s = { .tokens = good_tokens() };
+    s.tokens.head.n_rows = 3;
+    for (int i = 0; i < 3; i++)
+        s.score[i] = (ndl_wire_score){ .pos = 1, .log_p = -2.5 };
+    return s;
+}
+
+static bool scores_ok(const scores *s, size_t len)
+{
+    return ndl_message_tokens_is_valid(s, len, 2, N_VOCAB, 3);
+}
+
+static void scores_are_valid_only_if_whole_asked_for_and_numbers(void **state)
+{
+    (void)state;
+    scores s = good_scores();
+    assert_ptr_equal(ndl_message_scores(&s), s.score);
+    for (size_t len = 0; len <= sizeof s; len++)
+        assert_int_equal(scores_ok(&s, len), len == sizeof s);
+    assert_false(ndl_message_tokens_is_valid(&s, sizeof s, 2, N_VOCAB, 2));
+    for (int i = 0; i < 6; i++) {
+        s = good_scores();
+        if (i == 0) s.score[2].log_p = NAN;
+        if (i == 1) s.score[2].divergence = INFINITY;
+        if (i == 2) s.score[2].max_diff = NAN;
+        if (i == 3) s.score[2].same_top = 2;
+        if (i == 4) s.score[2].pos = 0;
+        if (i == 5) s.score[2].pos = UINT32_MAX;
+        assert_false(scores_ok(&s, sizeof s));
+    }
+    s = good_scores();
+    s.tokens.head.n_rows = UINT32_MAX;
+    assert_false(
+        ndl_message_tokens_is_valid(&s, sizeof s, 2, N_VOCAB, UINT32_MAX));
 }
 
 static void report_without_an_end_of_text_is_invalid(void **state)
@@ -418,6 +470,8 @@ int main(void)
         cmocka_unit_test(batch_bytes_counts_header_table_and_rows),
         cmocka_unit_test(rows_follow_the_table),
         cmocka_unit_test(tokens_are_valid_only_if_whole_and_known),
+        cmocka_unit_test(targets_follow_the_rows),
+        cmocka_unit_test(scores_are_valid_only_if_whole_asked_for_and_numbers),
         cmocka_unit_test(report_without_an_end_of_text_is_invalid),
         cmocka_unit_test(steps_are_valid_only_if_whole_and_sane),
         cmocka_unit_test(order_of_unknown_kind_is_invalid),

@@ -162,6 +162,56 @@ static void folder_that_is_not_there_is_ecreate(void **state)
     assert_null(n);
 }
 
+static void make_array(void)
+{
+    ndl_npy *n = create(ROWS);
+    for (int i = 0; i < ROWS; i++) assert_int_equal(write_row(n, i), NDL_OK);
+    assert_int_equal(ndl_npy_commit(&n), NDL_OK);
+}
+
+static void rows_are_read_back_in_any_order(void **state)
+{
+    (void)state;
+    ndl_npy_rows *n = NULL;
+    float have[COLS], want[COLS];
+    make_array();
+    assert_int_equal(ndl_npy_rows_open(&n, path, ROWS, COLS), NDL_OK);
+    /* Removed while it is open, it stays until it is closed. */
+    assert_int_equal(unlink(path), 0);
+    for (int i = 0; i < ROWS; i++) {
+        const int row = (i * 5 + 3) % ROWS;
+        value_row(row, want);
+        assert_int_equal(ndl_npy_rows_read(n, (uint64_t)row, have), NDL_OK);
+        assert_memory_equal(have, want, sizeof have);
+    }
+    assert_int_equal(ndl_npy_rows_read(n, ROWS, have), NDL_EDATA);
+    assert_int_equal(ndl_npy_rows_read(n, UINT64_MAX, have), NDL_EDATA);
+    ndl_npy_rows_close(&n);
+    assert_null(n);
+    ndl_npy_rows_close(&n);
+}
+
+static void array_of_another_shape_or_length_is_not_read(void **state)
+{
+    (void)state;
+    ndl_npy_rows *n = NULL;
+    make_array();
+    assert_int_equal(ndl_npy_rows_open(&n, path, ROWS, COLS + 1), NDL_EDATA);
+    assert_int_equal(ndl_npy_rows_open(&n, path, ROWS - 1, COLS), NDL_EDATA);
+    assert_int_equal(ndl_npy_rows_open(&n, path, UINT64_MAX, 2), NDL_EDATA);
+    assert_int_equal(ndl_npy_rows_open(&n, path, ROWS, 0), NDL_EDATA);
+    const off_t whole = 128 + ROWS * COLS * (off_t)sizeof(float);
+    for (int change = 1; change >= -1; change -= 2) {
+        assert_int_equal(truncate(path, whole + change), 0);
+        assert_int_equal(ndl_npy_rows_open(&n, path, ROWS, COLS), NDL_EDATA);
+    }
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(ndl_npy_rows_open(&n, path, ROWS, COLS), NDL_EDATA);
+    assert_int_equal(ndl_npy_rows_open(&n, "/nowhere/x.npy", 1, 1),
+                     NDL_ENOINPUT);
+    assert_null(n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +223,10 @@ int main(void)
                                         make, clean),
         cmocka_unit_test_setup_teardown(
             row_written_twice_does_not_stand_for_another, make, clean),
+        cmocka_unit_test_setup_teardown(rows_are_read_back_in_any_order, make,
+                                        clean),
+        cmocka_unit_test_setup_teardown(
+            array_of_another_shape_or_length_is_not_read, make, clean),
         cmocka_unit_test_setup_teardown(row_outside_the_array_is_edata, make,
                                         clean),
         cmocka_unit_test_setup_teardown(

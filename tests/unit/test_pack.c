@@ -220,7 +220,7 @@ static void every_element_is_in_its_place(void **state)
         assert_int_equal(test_folder_count(&folder), 1);
         ok(ndl_weights_open(&w, path, &whole, NULL));
         const ndl_model *m = ndl_weights_model(w);
-        assert_int_equal(ndl_weights_dtype(w), dtype);
+        assert_true(ndl_mix_equal(ndl_weights_mix(w), ndl_mix_plain(dtype)));
         assert_int_equal(m->width, parsed.width);
         for (int l = 0; l < m->n_layers; l++)
             check_layer(m, ndl_weights_layer(w, l), l);
@@ -385,7 +385,7 @@ static void batches_join_and_bf16_rounds_specials(void **state)
                                  .progress = tell,
                                  .progress_arg = &t };
     ok(ndl_store_create(&s, path));
-    ok(ndl_pack(s, &m, NDL_BF16, &source, &meta));
+    ok(ndl_pack(s, &m, ndl_mix_plain(NDL_BF16), &source, &meta));
     ok(ndl_store_commit(&s));
     assert_true(t.calls > 0 && t.last == t.all);
     const ndl_part ends = { 0, 0, true, true };

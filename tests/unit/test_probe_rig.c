@@ -44,7 +44,7 @@ static ndl_model small_model(void)
 static ndl_probe_setup setup_of(const ndl_model *m)
 {
     return (ndl_probe_setup){ .model = m,
-                              .dtype = NDL_BF16,
+                              .mix = ndl_mix_plain(NDL_BF16),
                               .kv_dtype = NDL_BF16,
                               .n_threads = 1,
                               .speed = 1.0,
@@ -58,7 +58,8 @@ static uint64_t block_bytes(const ndl_model *m)
 {
     const ndl_part one = { 0, 1, false, false };
     uint64_t bytes = 0;
-    assert_int_equal(ndl_layout_bytes(m, NDL_BF16, &one, &bytes), NDL_OK);
+    assert_int_equal(ndl_layout_bytes(m, ndl_mix_plain(NDL_BF16), &one, &bytes),
+                     NDL_OK);
     return bytes;
 }
 

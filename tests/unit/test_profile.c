@@ -50,7 +50,7 @@ static void stale_signature_names_what_differs(void **state)
     DIFFERS(now.kernels = "ref", "kernels (then avx2, now ref)");
     DIFFERS(now.cpu_flags = 0, "cpu_flags (then avx2, now none)");
     DIFFERS(now.cpu_flags |= 1u << 30, "cpu_flags");
-    DIFFERS(now.dtype = NDL_F32, "dtype (then bf16, now f32)");
+    DIFFERS(now.mix = ndl_mix_plain(NDL_F32), "dtype (then bf16, now f32)");
     DIFFERS(now.kv_dtype = NDL_F32, "kv_dtype (then bf16, now f32)");
     DIFFERS(now.load = "copy", "load (then auto, now copy)");
     DIFFERS(now.n_ranks = 2, "hosts", "threads", "speeds");
@@ -66,7 +66,7 @@ static void stale_signature_names_what_differs(void **state)
     DIFFERS(
         {
             now.kernels = "ref";
-            now.dtype = NDL_F32;
+            now.mix = ndl_mix_plain(NDL_F32);
         },
         "kernels (then avx2, now ref)", "dtype (then bf16, now f32)");
 }

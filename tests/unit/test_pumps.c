@@ -99,7 +99,7 @@ static world_setup plain_setup(int t, int n_stages)
                       .max_rows = 16,
                       .context = 400,
                       .n_threads = 1,
-                      .kv_dtype = toys[t].dtype,
+                      .kv_dtype = toys[t].kv_dtype,
                       .cpu_flags = ndl_cpu_flags(),
                       .latency_sec = 1e-5,
                       .bytes_per_sec = 1e9,
@@ -130,7 +130,9 @@ static world_setup random_setup(int t, ndl_request *requests)
     s.max_rows = between(0, 2) ? between(least, 64) : least + between(0, 5);
     s.context = between(0, 2) ? 400 : between(300, 304);
     s.n_threads = between(0, 15) ? 1 : 2;
-    s.cpu_flags = between(0, 9) ? ndl_cpu_flags() : 0;
+    /* bf16 arithmetic of the processor has bits of its own. */
+    const bool own_bits = toys[t].kv_dtype == NDL_BF16;
+    s.cpu_flags = between(0, 9) || own_bits ? ndl_cpu_flags() : 0;
     s.latency_sec = share() * 1e-3;
     s.bytes_per_sec = between(0, 1) ? 1e6 + share() * 1e9 : 0.0;
     s.jitter_sec = between(0, 1) ? share() * 2e-3 : 0.0;

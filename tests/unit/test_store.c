@@ -16,17 +16,15 @@ static void arrays_of_each_type_come_back(void **state)
     static const struct {
         ndl_store_type type;
         size_t size;
-    } types[] = { { NDL_STORE_F32, 4 },
-                  { NDL_STORE_BF16, 2 },
-                  { NDL_STORE_U8, 1 },
-                  { NDL_STORE_U32, 4 },
-                  { NDL_STORE_I32, 4 } };
+    } types[] = { { NDL_STORE_F32, 4 }, { NDL_STORE_BF16, 2 },
+                  { NDL_STORE_U8, 1 },  { NDL_STORE_U16, 2 },
+                  { NDL_STORE_U32, 4 }, { NDL_STORE_I32, 4 } };
     const uint64_t dims[3] = { 5, 3, 7 };
     uint8_t in[5 * 3 * 7 * 4], out[sizeof in];
     ndl_store *s = create();
     for (size_t i = 0; i < sizeof in; i++) in[i] = (uint8_t)(i * 37 + i / 256);
     char name[32];
-    for (int t = 0; t < 5; t++) {
+    for (int t = 0; t < 6; t++) {
         const size_t slice = 21 * types[t].size;
         snprintf(name, sizeof name, "/deep/%d/array", t);
         ok(ndl_store_make(s, name, types[t].type, 3, dims));
@@ -35,7 +33,7 @@ static void arrays_of_each_type_come_back(void **state)
         ok(ndl_store_write(s, name, 5, 0, in));
     }
     s = reopen(s);
-    for (int t = 0; t < 5; t++) {
+    for (int t = 0; t < 6; t++) {
         ndl_store_info info;
         const size_t bytes = 105 * types[t].size;
         snprintf(name, sizeof name, "/deep/%d/array", t);

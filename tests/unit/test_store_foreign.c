@@ -79,7 +79,7 @@ static void put_foreign_sets(hid_t f)
     put_set(f, "big_endian", H5T_IEEE_F32BE, 1, H5P_DEFAULT);
     put_set(f, "double", H5T_IEEE_F64LE, 1, H5P_DEFAULT);
     put_set(f, "text", H5T_C_S1, 1, H5P_DEFAULT);
-    put_set(f, "five", H5T_IEEE_F32LE, 5, H5P_DEFAULT);
+    put_set(f, "six", H5T_IEEE_F32LE, 6, H5P_DEFAULT);
     put_set(f, "late", H5T_IEEE_F32LE, 1, H5P_DEFAULT);
     H5Pset_external(list, "/etc/passwd", 0, 4);
     put_set(f, "external", H5T_STD_U8LE, 1, list);
@@ -106,7 +106,7 @@ static void foreign_datasets_are_refused_by_cause(void **state)
     (void)state;
     static const char *const cases[][2] = {
         { "/big_endian", "type" },   { "/double", "type" },
-        { "/text", "type" },         { "/five", "dimensions" },
+        { "/text", "type" },         { "/six", "dimensions" },
         { "/external", "another" },  { "/filter", "filter" },
         { "/soft", "missing" },      { "/link", "missing" },
         { "/type", "neither" },      { "/", "not a dataset" },

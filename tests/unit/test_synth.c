@@ -181,9 +181,10 @@ static void synth_unknown_shape_is_refused_with_the_known(void **state)
 {
     (void)state;
     ndl_status_clear();
-    assert_int_equal(
-        ndl_checkpoint_synth("gpt5", "w.h5", NDL_F32, NULL, 1, NULL, NULL),
-        NDL_EUSAGE);
+    assert_int_equal(ndl_checkpoint_synth("gpt5", "w.h5",
+                                          ndl_mix_plain(NDL_F32), NULL, 1, NULL,
+                                          NULL),
+                     NDL_EUSAGE);
     assert_non_null(strstr(ndl_status_message(), "gpt5"));
     assert_non_null(
         strstr(ndl_status_message(),
@@ -197,7 +198,8 @@ static void synth_missing_tokenizer_is_refused_before_writing(void **state)
 {
     (void)state;
     ndl_status_clear();
-    assert_int_equal(ndl_checkpoint_synth("gpt2-124m", "w.h5", NDL_F32,
+    assert_int_equal(ndl_checkpoint_synth("gpt2-124m", "w.h5",
+                                          ndl_mix_plain(NDL_F32),
                                           "no/tokenizer.json", 1, NULL, NULL),
                      NDL_ENOINPUT);
     assert_non_null(strstr(ndl_status_message(), "no/tokenizer.json"));

@@ -78,9 +78,9 @@ static void check_blank(const ndl_weights *like, const ndl_part *part,
     const ndl_model *m = ndl_weights_model(like);
     ndl_weights *w = NULL;
     assert_int_equal(
-        ndl_weights_blank(&w, m, ndl_weights_dtype(like), part, load), NDL_OK);
+        ndl_weights_blank(&w, m, ndl_weights_mix(like), part, load), NDL_OK);
     assert_int_equal(ndl_weights_load(w), load);
-    assert_int_equal(ndl_weights_dtype(w), ndl_weights_dtype(like));
+    assert_true(ndl_mix_equal(ndl_weights_mix(w), ndl_weights_mix(like)));
     assert_memory_equal(ndl_weights_model(w), m, sizeof *m);
     for (int i = 0; i < part->n_layers; i++)
         check_layer(ndl_weights_layer(w, part->first_layer + i),
@@ -124,15 +124,16 @@ static void parts_that_are_not_there_are_refused(void **state)
     ndl_weights *w = NULL;
     assert_int_equal(ndl_model_parse(&m, config, strlen(config), NULL, 0, "x"),
                      NDL_OK);
-    assert_int_equal(ndl_weights_blank(&w, &m, NDL_F32,
+    assert_int_equal(ndl_weights_blank(&w, &m, ndl_mix_plain(NDL_F32),
                                        &(ndl_part){ 3, 1, false, false },
                                        NDL_LOAD_COPY),
                      NDL_EDATA);
     assert_null(w);
     ndl_status_clear();
     const ndl_part none = { 3, 0, false, false };
-    assert_int_equal(ndl_weights_blank(&w, &m, NDL_F32, &none, NDL_LOAD_MAP),
-                     NDL_OK);
+    assert_int_equal(
+        ndl_weights_blank(&w, &m, ndl_mix_plain(NDL_F32), &none, NDL_LOAD_MAP),
+        NDL_OK);
     ndl_weights_destroy(&w);
 }
 
@@ -149,10 +150,12 @@ static void sizes_that_no_file_has_are_refused(void **state)
     m.ffn = INT32_MAX / 4;
     m.width = INT32_MAX / 4; /* 2^60 bytes a matrix, but 2^74 in all */
     const ndl_part all = ndl_layout_whole(&m);
-    assert_int_equal(ndl_layout_bytes(&m, NDL_F32, &all, &bytes), NDL_EDATA);
-    assert_int_equal(bytes, 5);
-    assert_int_equal(ndl_weights_blank(&w, &m, NDL_F32, &all, NDL_LOAD_COPY),
+    assert_int_equal(ndl_layout_bytes(&m, ndl_mix_plain(NDL_F32), &all, &bytes),
                      NDL_EDATA);
+    assert_int_equal(bytes, 5);
+    assert_int_equal(
+        ndl_weights_blank(&w, &m, ndl_mix_plain(NDL_F32), &all, NDL_LOAD_COPY),
+        NDL_EDATA);
     ndl_status_clear();
 }
 
