@@ -167,7 +167,7 @@ enum {
     NDL_CPU_AVX2 = 1 << 0,   /* AVX2, FMA, F16C                      */
     NDL_CPU_AVX512 = 1 << 1, /* F, BW, DQ and VL, beside those       */
     NDL_CPU_VNNI = 1 << 2,   /* AVX512_VNNI                          */
-    NDL_CPU_BF16 = 1 << 3    /* AVX512_BF16: other bits (matmul_dp16) */
+    NDL_CPU_BF16 = 1 << 3    /* AVX512_BF16: bits of its own */
 };
 
 /* CPU features of this machine, by CPUID and what the system saves. */

@@ -71,11 +71,12 @@ static inline uint16_t ndl_f32_bf16(float x)
     return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-/* Exact, of finite values. */
+/* Exact. */
 static inline float ndl_f16_f32(uint16_t x)
 {
     const uint32_t sign = (uint32_t)(x & 0x8000u) << 16;
     const uint32_t rest = x & 0x7fffu;
+    if (rest >= 0x7c00u) return ndl_bits_f32(sign | 0x7f800000u | rest << 13);
     if (rest >= 0x0400u)
         return ndl_bits_f32(sign | ((rest << 13) + ((127u - 15u) << 23)));
     const float tiny = (float)rest * 0x1p-24f;

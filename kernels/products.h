@@ -30,7 +30,8 @@
 /* Quantise rows: of each block m = max |x| (a NaN does not count), scale =
  * m / 127, inv = m > 0 ? 127 / m : 0, q = x * inv rounded to nearest even,
  * clamped to -127 .. 127, a NaN to 0.  scale and inv are rounded divisions;
- * an m so small that inv would be infinite counts as 0.  a: rows8,
+ * an m that is infinite, or so small that inv would be, counts as 0: all
+ * of its block becomes 0.  a: rows8,
  * 64-byte aligned, stride lda bytes >= ndl_rows8_bytes(k, block), a multiple
  * of 64. */
 #define NDL_DECL_ROWS8(name)                                                   \

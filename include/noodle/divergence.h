@@ -3,8 +3,8 @@
  * are from each other.
  *
  * All in double precision with natural logarithms, in the order of the ids, so
- * that the same logits give the same bits.  A logit that is not finite gives a
- * result that is not finite.
+ * that the same logits give the same bits.  NaN or +inf gives a result
+ * that is not finite; -inf is probability 0 in log_sum, and no finite kl.
  */
 #ifndef NOODLE_DIVERGENCE_H
 #define NOODLE_DIVERGENCE_H

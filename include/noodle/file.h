@@ -2,6 +2,7 @@
 #ifndef NOODLE_FILE_H
 #define NOODLE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -23,6 +24,8 @@ ndl_status ndl_file_read(char **out, size_t *n, const char *path,
 typedef struct ndl_file_part {
     FILE *file; /* write here */
     char *path, *part_path;
+    bool is_scratch; /* set after open: need not survive a power cut, and is
+                        not worth waiting for the disk */
 } ndl_file_part;
 
 /** Create PATH.part.  @return NDL_OK; NDL_ECREATE; NDL_EPERM; NDL_EOS. */

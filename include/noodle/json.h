@@ -31,4 +31,8 @@ ndl_status ndl_json_parse(json_t **out, const char *text, size_t n,
  */
 ndl_status ndl_json_load(json_t **out, const char *path, size_t max_bytes);
 
+/** A new string; of a text that is not UTF-8 (a path) what is not ASCII
+ * becomes '?'.  @return NULL: out of memory. */
+json_t *ndl_json_text(const char *text);
+
 #endif /* NOODLE_JSON_H */

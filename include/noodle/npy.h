@@ -17,6 +17,10 @@ typedef struct ndl_npy ndl_npy;
 ndl_status ndl_npy_create(ndl_npy **out, const char *path, uint64_t rows,
                           uint64_t cols);
 
+/** The file need not survive a power cut: finishing it does not wait for the
+ * disk. */
+void ndl_npy_scratch(ndl_npy *n);
+
 /** Write row `row` (cols floats).  @return NDL_OK; NDL_EIO, NDL_EDATA. */
 ndl_status ndl_npy_write(ndl_npy *n, uint64_t row, const float *values);
 

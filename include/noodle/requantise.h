@@ -9,7 +9,7 @@
 /**
  * Write the weights of a file in other dtypes: matrices are read as f32 and
  * packed anew, everything else is kept (config, tokenizer, chat template, what
- * is known of the sources).  Memory: a few MiB.
+ * is known of the sources).  Memory: as ndl_pack().
  *
  * @param in   f32, bf16 or int8; where int4 is, too much is lost already.
  * @param out  another file than `in`.

@@ -21,6 +21,12 @@ ndl_status ndl_file_fail(const char *path, const char *verb, int err)
     case EPERM:
         return NDL_FAIL(NDL_EPERM, "%s: cannot %s: %s: check its permissions",
                         path, verb, strerror(err));
+    case ENOSPC:
+    case EDQUOT:
+        return NDL_FAIL(NDL_EIO,
+                        "%s: cannot %s: %s: free space there or write "
+                        "elsewhere",
+                        path, verb, strerror(err));
     case EMFILE:
     case ENFILE:
     case ENOMEM:
@@ -120,7 +126,7 @@ static void sync_folder(const char *path)
 ndl_status ndl_file_part_commit(ndl_file_part *p)
 {
     ndl_status st = NDL_OK;
-    if (fflush(p->file) != 0 || fsync(fileno(p->file)) != 0)
+    if (fflush(p->file) != 0 || (!p->is_scratch && fsync(fileno(p->file)) != 0))
         st = ndl_file_fail(p->part_path, "write", errno);
     if (fclose(p->file) != 0 && st == NDL_OK)
         st = ndl_file_fail(p->part_path, "write", errno);

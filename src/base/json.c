@@ -1,6 +1,8 @@
 /* json.c - see json.h. */
 #include "noodle/json.h"
 
+#include <string.h>
+
 #include <stdlib.h>
 
 #include "noodle/file.h"
@@ -25,4 +27,17 @@ ndl_status ndl_json_load(json_t **out, const char *path, size_t max_bytes)
     const ndl_status st = ndl_json_parse(out, text, n, path);
     free(text);
     return st;
+}
+
+json_t *ndl_json_text(const char *text)
+{
+    json_t *j = json_string(text);
+    if (j) return j;
+    char *plain = strdup(text);
+    if (!plain) return NULL;
+    for (char *c = plain; *c; c++)
+        if ((unsigned char)*c >= 0x80) *c = '?';
+    j = json_string(plain);
+    free(plain);
+    return j;
 }

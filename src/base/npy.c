@@ -65,6 +65,11 @@ ndl_status ndl_npy_create(ndl_npy **out, const char *path, uint64_t rows,
     return NDL_OK;
 }
 
+void ndl_npy_scratch(ndl_npy *n)
+{
+    n->part.is_scratch = true;
+}
+
 ndl_status ndl_npy_write(ndl_npy *n, uint64_t row, const float *values)
 {
     if (row >= n->rows)
@@ -154,6 +159,7 @@ ndl_status ndl_npy_rows_read(ndl_npy_rows *n, uint64_t row, float *values)
         return NDL_FAIL(NDL_EDATA, "%s: row %llu of %llu", n->path,
                         (unsigned long long)row, (unsigned long long)n->rows);
     const off_t at = (off_t)(HEADER + row * n->cols * sizeof *values);
+    errno = 0; /* the end of a file sets none */
     if (fseeko(n->file, at, SEEK_SET) != 0 ||
         fread(values, sizeof *values, n->cols, n->file) != n->cols)
         return ndl_file_fail(n->path, "read", errno ? errno : EIO);

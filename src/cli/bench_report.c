@@ -162,25 +162,11 @@ static void print_sql(FILE *out, const ndl_bench_row *row)
 
 /* ---- JSON ---- */
 
-/* The name of a file may be any bytes, and JSON takes UTF-8 only. */
-static json_t *text_json(const char *text)
-{
-    json_t *j = json_string(text);
-    if (j) return j;
-    char *plain = strdup(text);
-    if (!plain) return NULL;
-    for (char *c = plain; *c; c++)
-        if ((unsigned char)*c >= 0x80) *c = '?';
-    j = json_string(plain);
-    free(plain);
-    return j;
-}
-
 static json_t *value_json(const ndl_bench_row *row, int i)
 {
     const void *v = value_of(row, i);
     switch (columns[i].kind) {
-    case TEXT: return text_json(*(const char *const *)v);
+    case TEXT: return ndl_json_text(*(const char *const *)v);
     case INTEGER: return json_integer((json_int_t) * (const int64_t *)v);
     case REAL: return json_real(*(const double *)v);
     }

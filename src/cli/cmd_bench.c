@@ -316,10 +316,12 @@ static ndl_status measure(bench *b)
 {
     NDL_TRY(ndl_topology_read(&b->topology));
     ndl_progress_line_begin(&b->line, "bench", b->cli->signal);
-    NDL_TRY(
-        ndl_benchmark_open(&b->benchmark, b->path, b->want.load, &b->watch));
-    name_model(b);
-    const ndl_status st = run_places(b);
+    ndl_status st =
+        ndl_benchmark_open(&b->benchmark, b->path, b->want.load, &b->watch);
+    if (st == NDL_OK) {
+        name_model(b);
+        st = run_places(b);
+    }
     ndl_progress_line_end(&b->line);
     ndl_output_finish(&b->output);
     return st != NDL_OK ? st : b->output.stop.status;

@@ -161,18 +161,17 @@ static ndl_status run_pass(eval *e, const model_file *f, bool is_base)
     const ndl_status st = ndl_session_lead(&setup, &result);
     ndl_progress_line_end(&e->progress);
     ndl_session_result_fini(&result);
+    /* After the base's pass the other ranks wait for the next job, or to be
+     * sent home. */
+    if (st == NDL_OK && is_base) e->cli->session_ran = false;
     if (st != NDL_OK || e->n_done == e->n_scores) return st;
     return NDL_FAIL(NDL_EPROTO, "eval: %zu of %zu tokens were scored",
                     e->n_done, e->n_scores);
 }
 
-/* After the base's pass the other ranks wait for the next job. */
 static ndl_status run_passes(eval *e)
 {
-    if (e->base.store) {
-        NDL_TRY(run_pass(e, &e->base, true));
-        e->cli->session_ran = false;
-    }
+    if (e->base.store) NDL_TRY(run_pass(e, &e->base, true));
     return run_pass(e, &e->model, false);
 }
 

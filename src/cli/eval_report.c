@@ -75,7 +75,7 @@ static json_t *kl_json(const ndl_comparison *c)
 
 static json_t *comparison_json(const ndl_comparison *c, const char *against)
 {
-    json_t *j = json_pack("{ss}", "model", against);
+    json_t *j = json_pack("{so}", "model", ndl_json_text(against));
     put_perplexity(j, &c->base);
     put_mean(j, "perplexity_ratio", c->ratio);
     put_mean(j, "log_perplexity_ratio", c->log_ratio);
@@ -90,11 +90,11 @@ static json_t *comparison_json(const ndl_comparison *c, const char *against)
 json_t *ndl_eval_report_json(const ndl_eval_report *r)
 {
     const ndl_eval_text *t = r->text;
-    json_t *j =
-        json_pack("{ss sI si si si si sI}", "model", r->model, "text_tokens",
-                  (json_int_t)t->n_ids, "windows", t->n, "context", t->context,
-                  "stride", t->stride, "scored_of_window", t->n_scored,
-                  "scored_tokens", (json_int_t)r->n_tokens);
+    json_t *j = json_pack(
+        "{so sI si si si si sI}", "model", ndl_json_text(r->model),
+        "text_tokens", (json_int_t)t->n_ids, "windows", t->n, "context",
+        t->context, "stride", t->stride, "scored_of_window", t->n_scored,
+        "scored_tokens", (json_int_t)r->n_tokens);
     if (!j) return NULL;
     put_perplexity(j, &r->perplexity);
     if (r->against)

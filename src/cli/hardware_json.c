@@ -4,20 +4,6 @@
 
 #include "hardware_report.h"
 
-/* A name from outside: JSON takes UTF-8 only, and a cut may have split a
- * character. */
-static json_t *text_json(const char *text)
-{
-    char plain[NDL_TOPOLOGY_TEXT];
-    size_t n = 0;
-    json_t *j = json_string(text);
-    if (j) return j;
-    for (; text[n] && n < sizeof plain - 1; n++)
-        plain[n] = (unsigned char)text[n] < 0x80 ? text[n] : '?';
-    plain[n] = '\0';
-    return json_string(plain);
-}
-
 /* 0 stands for what is not known, or not there. */
 static json_t *bytes_json(uint64_t bytes)
 {
@@ -38,7 +24,7 @@ static json_t *gpus_json(const ndl_topology *t)
     for (int i = 0; i < t->n_gpus && i < NDL_TOPOLOGY_GPUS; i++)
         json_array_append_new(
             list,
-            json_pack("{so so}", "name", text_json(t->gpus[i].name),
+            json_pack("{so so}", "name", ndl_json_text(t->gpus[i].name),
                       "memory_bytes", bytes_json(t->gpus[i].memory_bytes)));
     return list;
 }
@@ -57,17 +43,18 @@ static json_t *words_json(const char *words)
 static json_t *node_json(const ndl_survey_rank *r)
 {
     const ndl_topology *t = &r->topology;
-    return json_pack(
-        "{si so so si si si si so so so so si so si so so so so}", "node",
-        r->node, "host", text_json(r->host), "cpu", text_json(t->cpu_model),
-        "packages", t->n_packages, "cores", t->n_cores, "threads", t->n_pus,
-        "numa_nodes", t->n_numa, "numa_bytes", numa_json(t), "instructions",
-        words_json(r->machine.isa), "l1d_bytes", bytes_json(t->l1d_bytes),
-        "l2_bytes", bytes_json(t->l2_bytes), "l2_sharing", t->l2_sharing,
-        "l3_bytes", bytes_json(t->l3_bytes), "l3_sharing", t->l3_sharing,
-        "memory_bytes", bytes_json(t->memory_bytes), "cgroup_bytes",
-        bytes_json(t->cgroup_bytes), "free_bytes", bytes_json(r->free_bytes),
-        "gpus", gpus_json(t));
+    return json_pack("{si so so si si si si so so so so si so si so so so so}",
+                     "node", r->node, "host", ndl_json_text(r->host), "cpu",
+                     ndl_json_text(t->cpu_model), "packages", t->n_packages,
+                     "cores", t->n_cores, "threads", t->n_pus, "numa_nodes",
+                     t->n_numa, "numa_bytes", numa_json(t), "instructions",
+                     words_json(r->machine.isa), "l1d_bytes",
+                     bytes_json(t->l1d_bytes), "l2_bytes",
+                     bytes_json(t->l2_bytes), "l2_sharing", t->l2_sharing,
+                     "l3_bytes", bytes_json(t->l3_bytes), "l3_sharing",
+                     t->l3_sharing, "memory_bytes", bytes_json(t->memory_bytes),
+                     "cgroup_bytes", bytes_json(t->cgroup_bytes), "free_bytes",
+                     bytes_json(r->free_bytes), "gpus", gpus_json(t));
 }
 
 static json_t *nodes_json(const ndl_survey *s)
@@ -88,7 +75,7 @@ static json_t *rank_json(const ndl_survey_rank *r)
     const ndl_machine *m = &r->machine;
     return json_pack(
         "{si si so si sb si si si sf sf sf sf sf sf}", "rank", r->rank, "node",
-        r->node, "host", text_json(r->host), "n_threads", r->n_threads,
+        r->node, "host", ndl_json_text(r->host), "n_threads", r->n_threads,
         "crowded", (int)(r->crowded != 0), "cores_allowed", t->n_cores_allowed,
         "threads_allowed", t->n_pus_allowed, "numa_allowed", t->n_numa_allowed,
         "f32_flop_per_sec", m->f32_flop, "bf16_flop_per_sec", m->bf16_flop,

@@ -101,7 +101,7 @@ static bool is_as_stored(const job *j)
     if (ndl_mix_equal(source, j->mix)) return false;
     ndl_mix_write(j->mix, dtype);
     ndl_log_root(NDL_LOG_WARN, "export",
-                 "%s was imported with --dtype %s: its matrices are written "
+                 "%s has weights of %s: its matrices are written "
                  "as that, not as their source had them",
                  j->path, dtype);
     return true;

@@ -7,6 +7,7 @@
 
 #include "assemble.h"
 #include "noodle/tokenizer.h"
+#include "noodle/weights.h"
 #include "weights_source.h"
 
 #define CHAT_TEMPLATE "/tokenizer/chat_template"
@@ -77,12 +78,14 @@ static ndl_status read_optional(const job *j, const char *attr, char **out)
     return ndl_store_get_text(j->store, "/", attr, out);
 }
 
-static ndl_status read_all(job *j)
+/* What is damaged would get new checksums: it is found before. */
+static ndl_status read_all(job *j, ndl_progress_fn progress, void *arg)
 {
     NDL_TRY(check_apart(j));
     NDL_TRY(ndl_weights_source_open(&j->weights, j->in));
     j->store = ndl_weights_source_store(j->weights);
     NDL_TRY(check_mix(j));
+    NDL_TRY(ndl_weights_check(j->in, progress, arg));
     NDL_TRY(read_tokenizer(j));
     NDL_TRY(read_template(j));
     NDL_TRY(ndl_store_get_text(j->store, "/", "config", &j->config));
@@ -105,7 +108,7 @@ ndl_status ndl_requantise(const char *in, const char *out, ndl_mix mix,
 {
     job j = { .in = in, .out = out };
     ndl_source source;
-    ndl_status st = read_all(&j);
+    ndl_status st = read_all(&j, progress, arg);
     if (st == NDL_OK) {
         const ndl_pack_meta meta = { .source = j.source,
                                      .config = j.config,

@@ -87,7 +87,8 @@ static int shown(word w)
     return w.n < 40 ? w.n : 40;
 }
 
-static ndl_status read_dtype(ndl_mix *mix, ndl_dtype *out, word w)
+static ndl_status read_dtype(ndl_mix *mix, ndl_dtype *out, word w,
+                             const char *option)
 {
     for (int t = NDL_F32; t < NDL_N_DTYPES; t++) {
         if (!is(w, ndl_dtype_name((ndl_dtype)t))) continue;
@@ -96,9 +97,9 @@ static ndl_status read_dtype(ndl_mix *mix, ndl_dtype *out, word w)
     }
     if (!is(w, "int8:32"))
         return NDL_FAIL(NDL_EUSAGE,
-                        "--dtype %.*s: not known: give f32, bf16, int8, "
+                        "%s %.*s: not known: give f32, bf16, int8, "
                         "int8:32 or int4",
-                        shown(w), w.at);
+                        option, shown(w), w.at);
     *out = NDL_INT8;
     mix->block = SMALL_BLOCK;
     return NDL_OK;
@@ -136,7 +137,7 @@ static ndl_status read_groups(ndl_mix *mix, const char *text)
         if (*at == ',') continue;
         if (*at == '=') {
             at++;
-            NDL_TRY(read_dtype(mix, &dtype, take_word(&at, ",")));
+            NDL_TRY(read_dtype(mix, &dtype, take_word(&at, ","), "--keep"));
         }
         for (int g = 0; g < NDL_N_GROUPS; g++)
             if (waiting & 1u << g) mix->of[g] = (uint8_t)dtype;
@@ -150,7 +151,7 @@ static ndl_status read_base(ndl_mix *mix, word w)
 {
     ndl_mix m = ndl_mix_plain(NDL_F32);
     ndl_dtype dtype = NDL_F32;
-    NDL_TRY(read_dtype(&m, &dtype, w));
+    NDL_TRY(read_dtype(&m, &dtype, w, "--dtype"));
     memset(m.of, (int)dtype, sizeof m.of);
     *mix = m;
     return NDL_OK;

@@ -19,8 +19,8 @@ static content content_of(const ndl_item *it)
 /* Floats: two bf16 numbers a word, each of which and the word as f32 are
  * normal, with 2^-6 <= |x| < 2^-5: whatever the type and the alignment, sums
  * stay finite. The signs vary, so that sums stay small.  Scales are positive
- * f16, such that the largest quants become numbers of that size; no quant is 0,
- * which int8 does not know. */
+ * f16, such that the largest quants become numbers of twice that size; no quant
+ * is 0, which int8 does not know. */
 static uint32_t word_of(content what, uint32_t any)
 {
     const uint32_t exponent = 121;         /* 2^(121 - 127) */

@@ -319,12 +319,12 @@ static ndl_status find_paces(probe *p, const round *r)
 static ndl_status run_round(probe *p, const round *r)
 {
     const bool works = works_in(p, r);
-    NDL_TRY(find_paces(p, r));
     const double mine = works ? estimate_sec(p, &r->what) : 0.0;
     order o = { 0 };
     NDL_TRY(ndl_comm_gather(p->comm, &mine, sizeof mine, p->estimates));
     if (p->comm->rank == 0) o = decide(p, r);
     NDL_TRY(ndl_comm_bcast(p->comm, &o, sizeof o));
+    if (o.go) NDL_TRY(find_paces(p, r));
     if (o.go && works) work(p, r, &o);
     return NDL_OK;
 }

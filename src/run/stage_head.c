@@ -49,8 +49,13 @@ static ndl_status open_logits(ndl_stage_head *h, const ndl_wire_job *job)
 {
     const uint64_t vocab = (uint64_t)h->vocab;
     if (job->logits[0] == '\0') return NDL_OK;
-    if (!job->compare)
-        return ndl_npy_create(&h->npy, job->logits, job->logits_rows, vocab);
+    if (!job->compare) {
+        NDL_TRY(ndl_npy_create(&h->npy, job->logits, job->logits_rows, vocab));
+        /* Only for the job that comes next: waiting for the disk would look
+         * as if this stage had died. */
+        if (job->more) ndl_npy_scratch(h->npy);
+        return NDL_OK;
+    }
     NDL_TRY(ndl_npy_rows_open(&h->base, job->logits, job->logits_rows, vocab));
     (void)unlink(job->logits);
     return NDL_OK;

@@ -104,6 +104,24 @@ static void denormals_are_zero_after_set_up(void **state)
 }
 #endif
 
+/* A lower level would give the same bits, only later. */
+static void each_level_brings_its_own(void **state)
+{
+    (void)state;
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
+    if (n > 2) {
+        assert_true(k[2].matmul_f32 != k[1].matmul_f32);
+        assert_true(k[2].rows8 != k[1].rows8);
+        assert_true(k[2].attend_bf16 != k[1].attend_bf16);
+    }
+    if (n > 3) {
+        assert_true(k[3].matmul_int8 != k[2].matmul_int8);
+        assert_true(k[3].matmul_int4 != k[2].matmul_int4);
+    }
+    if (n > 4) assert_true(k[4].attend_bf16 != k[3].attend_bf16);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +134,7 @@ int main(void)
         cmocka_unit_test(names_of_levels_are_known),
 #if defined(__x86_64__)
         cmocka_unit_test(denormals_are_zero_after_set_up),
+        cmocka_unit_test(each_level_brings_its_own),
 #endif
     };
     return cmocka_run_group_tests(tests, guards_create, guards_destroy);

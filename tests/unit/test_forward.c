@@ -14,10 +14,12 @@
 
 #include <cmocka.h>
 
+#include "../../src/formats/weights_source.h"
 #include "../support/chance.h"
 #include "../support/folder.h"
 #include "noodle/clock.h"
 #include "noodle/forward.h"
+#include "noodle/pack.h"
 #include "toy.h"
 
 enum { N_SEQS = 3, LONGEST = 530, SLOTS = 4, ROWS = 100 };
@@ -417,6 +419,65 @@ static void watched_layers_count_steps_rows_and_time(void **state)
     close_rig(&r);
 }
 
+/* The same numbers, with the matrices as `mix` has them. */
+static void pack_again(const char *from, const char *to, const char *mix_text,
+                       int t)
+{
+    ndl_weights_source *w = NULL;
+    ndl_store *s = NULL;
+    ndl_source source;
+    ndl_mix mix;
+    const ndl_pack_meta meta = { .config = toys[t].config };
+    assert_int_equal(ndl_mix_read(&mix, mix_text), NDL_OK);
+    assert_int_equal(ndl_weights_source_open(&w, from), NDL_OK);
+    ndl_weights_source_get(w, &source);
+    assert_int_equal(ndl_store_create(&s, to), NDL_OK);
+    assert_int_equal(
+        ndl_pack(s, ndl_weights_source_model(w), mix, &source, &meta), NDL_OK);
+    assert_int_equal(ndl_store_commit(&s), NDL_OK);
+    ndl_store_close(&s);
+    ndl_weights_source_close(&w);
+}
+
+/* A bf16 number is an f32 number too: only where v lies differs. */
+static void v_on_its_own_gives_what_it_gives_with_q_and_k(void **state)
+{
+    (void)state;
+    enum { T = 2, N = 41 }; /* a toy with biases */
+    const unsigned flags = ndl_cpu_flags() & ~(unsigned)NDL_CPU_BF16;
+    char joined[320], apart[320];
+    float *x = NULL, *y = NULL;
+    snprintf(joined, sizeof joined, "%s", test_folder_at(&folder, "joined.h5"));
+    snprintf(apart, sizeof apart, "%s", test_folder_at(&folder, "apart.h5"));
+    pack_again(path[T], joined, "bf16", T);
+    pack_again(joined, apart, "bf16,v=f32", T);
+    assert_int_equal(toy_logits(joined, flags, ids[0], N, &x), NDL_OK);
+    assert_int_equal(toy_logits(apart, flags, ids[0], N, &y), NDL_OK);
+    /* Caches follow the mix: f32 weights alone have f32 ones. */
+    assert_memory_equal(x, y, N * (size_t)toy_vocab() * sizeof *x);
+    free(x);
+    free(y);
+}
+
+/* int8 is near what it was made of, and int4 not far. */
+static void quantised_logits_are_near(void **state)
+{
+    (void)state;
+    enum { N = 41 };
+    static const int pairs[2][2] = { { 1, 4 }, { 2, 5 } };
+    static const double most[2] = { 0.12, 0.6 };
+    for (int i = 0; i < 2; i++) {
+        const float *a = truth[pairs[i][0]][0], *b = truth[pairs[i][1]][0];
+        double square = 0.0, off = 0.0;
+        for (size_t k = 0; k < N * (size_t)toy_vocab(); k++) {
+            square += (double)a[k] * a[k];
+            off += ((double)a[k] - b[k]) * ((double)a[k] - b[k]);
+        }
+        printf("%s: off by %.4f\n", toys[pairs[i][1]].name, sqrt(off / square));
+        assert_true(off > 0.0 && sqrt(off / square) < most[i]);
+    }
+}
+
 /* A norm that takes at least two milliseconds, whoever else is at work. */
 static void norm_slowly(float *y, size_t ldy, const float *x, size_t ldx,
                         const float *w, int n_rows, int n, float eps)
@@ -512,6 +573,8 @@ int main(void)
         cmocka_unit_test(memory_is_enough_for_all_limits),
         cmocka_unit_test(memory_of_a_block_is_that_of_its_cache),
         cmocka_unit_test(halves_of_the_model_give_the_whole),
+        cmocka_unit_test(v_on_its_own_gives_what_it_gives_with_q_and_k),
+        cmocka_unit_test(quantised_logits_are_near),
         cmocka_unit_test(watched_layers_count_steps_rows_and_time),
         cmocka_unit_test(slow_layers_take_longer_and_give_the_same),
         cmocka_unit_test(slow_layers_are_steady),

@@ -111,8 +111,8 @@ static void what_is_not_known_is_named(void **state)
     refuses("int4", "head,tail", "embed, head");
     refuses("int4", "", "--keep");
     refuses("int4", "head,", "--keep");
-    refuses("int4", "head=", "--dtype");
-    refuses("int4", "head=int3", "int3");
+    refuses("int4", "head=", "--keep");
+    refuses("int4", "head=int3", "--keep int3");
     refuses("int4", "head=int8=int8", "int8=int8");
     refuses("int4", "head,v,head", "head: given twice");
     refuses("int4", "none,v", "none");

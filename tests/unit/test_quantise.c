@@ -133,8 +133,7 @@ static void the_search_beats_plain_rounding(void **state)
     }
 }
 
-/* Not only on the average: no block is worse than by plain rounding with the
- * scale as f16 has it, beyond what sums in f32 cannot tell. */
+/* Not only on the average: no block is more than a tenth worse. */
 static void no_block_is_much_worse_than_plain(void **state)
 {
     (void)state;

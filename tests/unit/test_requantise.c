@@ -140,6 +140,28 @@ static void expect_refusal(const char *in, const char *out, ndl_status status,
     assert_int_equal(test_folder_count(&folder), n);
 }
 
+/* It would get new checksums, and nobody would find it again. */
+static void damage_is_found_before(void **state)
+{
+    (void)state;
+    ndl_store *s = NULL;
+    ndl_store_info info;
+    uint8_t byte = 0;
+    import(f32, ndl_mix_plain(NDL_BF16));
+    ok(ndl_store_open(&s, f32));
+    ok(ndl_store_query(s, "/layers/0000/down", &info));
+    ndl_store_close(&s);
+    FILE *f = fopen(f32, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, (long)info.offset + 100, SEEK_SET), 0);
+    assert_int_equal(fread(&byte, 1, 1, f), 1);
+    byte ^= 1;
+    assert_int_equal(fseek(f, (long)info.offset + 100, SEEK_SET), 0);
+    assert_int_equal(fwrite(&byte, 1, 1, f), 1);
+    assert_int_equal(fclose(f), 0);
+    expect_refusal(f32, twice, NDL_EDATA, "down");
+}
+
 static void what_cannot_be_quantised_is_refused(void **state)
 {
     (void)state;
@@ -180,6 +202,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             int4_is_made_of_int8_and_keeps_all_but_the_weights, set_up,
             tear_down),
+        cmocka_unit_test_setup_teardown(damage_is_found_before, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_quantised_is_refused,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_is_stopped_leaves_no_file, set_up,
