@@ -23,11 +23,6 @@ typedef struct blocks {
     size_t panel_lines;
 } blocks;
 
-static int smaller(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 /* The line of k0 of panel p, which may lie past the end of w when it is only
  * fetched ahead of use, which never faults. */
 static const void *line_of(const blocks *m, int p, int k0)
@@ -98,7 +93,7 @@ static int parts(int total, int most)
 static void stream_panels(const blocks *m, int p, int k0, int k)
 {
     const int n = parts(k, m->tiler.k_block);
-    const int panels = smaller(m->tiler.panels, m->of.panels - p);
+    const int panels = ndl_smaller(m->tiler.panels, m->of.panels - p);
     for (int b = 0; b < n; b++) {
         int begin = part_begin(k0, k, n, b);
         int end = part_begin(k0, k, n, b + 1);
@@ -139,10 +134,10 @@ static void side_by_side(const blocks *m, int first, int panels)
     t.ahead_step = LINE;
     int k0 = 0;
     do {
-        t.k = smaller(chunk, m->of.k - k0);
+        t.k = ndl_smaller(chunk, m->of.k - k0);
         t.carry = k0 > 0;
         for (int p = first; p < last; p += m->tiler.panels) {
-            t.panels = smaller(m->tiler.panels, last - p);
+            t.panels = ndl_smaller(m->tiler.panels, last - p);
             t.y = m->of.y + (size_t)p * NDL_LANES;
             t.ahead = line_of(m, p, k0 + AHEAD * depth);
             m->tiler.run(&t, line_of(m, p, k0));
@@ -159,7 +154,7 @@ static void few_rows(const blocks *m)
     const int streams = m->tiler.streams;
     if (m->of.rows > m->tiler.wide) {
         for (int p = 0; p < m->of.panels; p += streams)
-            side_by_side(m, p, smaller(streams, m->of.panels - p));
+            side_by_side(m, p, ndl_smaller(streams, m->of.panels - p));
         return;
     }
     ndl_tile t = make_tile(m, 0, m->of.rows, 0, 0, m->of.k);

@@ -6,6 +6,7 @@
 #define NDL_MATMUL_INT4_H
 
 #include "lanes.h"
+#include "shares.h"
 
 enum {
     NDL_INT4_K = 32,        /* of a block                           */
@@ -65,17 +66,6 @@ static inline void ndl_int4_fetch(uintptr_t ahead)
         __builtin_prefetch(at + (size_t)i * NDL_INT4_LINE, 0, 2);
 }
 
-/* Where part i of n begins when `total` rows are shared evenly. */
-static inline int ndl_int4_even(int total, int n, int i)
-{
-    return (int)((int64_t)total * i / n);
-}
-
-static inline int ndl_int4_parts(int total, int most)
-{
-    return (total + most - 1) / most;
-}
-
 /* All rows of m by panel p, in even tiles of at most `most`.  One tile fetches
  * its own weights ahead of use; of several, the last two fetch half of the next
  * panel each, or the first tile there would wait for memory. */
@@ -83,7 +73,7 @@ static inline void ndl_int4_panel(const ndl_int4 *m, int p,
                                   const ndl_int4_run_fn *runs, int most)
 {
     enum { AHEAD = 16 }; /* blocks */
-    const int tiles = ndl_int4_parts(m->rows, most);
+    const int tiles = ndl_parts(m->rows, most);
     const size_t nb = (size_t)m->nb, blocks = (size_t)p * nb;
     ndl_int4_tile t = { .ldy = m->ldy, .lda = m->lda, .nb = nb };
     t.w = m->w + blocks * NDL_INT4_BYTES;
@@ -94,8 +84,8 @@ static inline void ndl_int4_panel(const ndl_int4 *m, int p,
         t.ahead_step = NDL_INT4_BYTES;
     }
     for (int i = 0; i < tiles; i++) {
-        const int first = ndl_int4_even(m->rows, tiles, i);
-        const int rows = ndl_int4_even(m->rows, tiles, i + 1) - first;
+        const int first = ndl_even_begin(m->rows, tiles, i);
+        const int rows = ndl_even_begin(m->rows, tiles, i + 1) - first;
         t.y = m->y + (size_t)first * m->ldy + (size_t)p * NDL_LANES;
         t.a = m->a + (size_t)first * m->lda;
         if (tiles > 1 && i >= tiles - 2) {
@@ -114,10 +104,10 @@ static inline void ndl_int4_walk(ndl_int4 m, const ndl_int4_run_fn *runs,
 {
     const ndl_int4 all = m;
     const int fit = m.nb ? NDL_INT4_L2 / (m.nb * (NDL_INT4_K + 8)) : all.rows;
-    const int blocks = ndl_int4_parts(all.rows, fit < 24 ? 24 : fit);
+    const int blocks = ndl_parts(all.rows, fit < 24 ? 24 : fit);
     for (int i = 0; i < blocks; i++) {
-        const int first = ndl_int4_even(all.rows, blocks, i);
-        m.rows = ndl_int4_even(all.rows, blocks, i + 1) - first;
+        const int first = ndl_even_begin(all.rows, blocks, i);
+        m.rows = ndl_even_begin(all.rows, blocks, i + 1) - first;
         m.y = all.y + (size_t)first * all.ldy;
         m.a = all.a + (size_t)first * all.lda;
         for (int p = 0; p < m.panels; p++) ndl_int4_panel(&m, p, runs, most);

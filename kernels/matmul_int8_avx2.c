@@ -17,6 +17,7 @@
  * 118 GOP/s, which is the FMA peak (bench_kernels, N x K = 5632 x 2048, blocks
  * of 64, one core of a Zen 4 EPYC shared with other work).
  */
+#include "shares.h"
 #include "simd_avx2.h"
 #include "variants.h"
 
@@ -49,21 +50,6 @@ typedef struct tile {
 } tile;
 
 typedef __m256i counts[TILE_ROWS][2];
-
-static int smaller(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-static int parts(int total, int most)
-{
-    return (total + most - 1) / most;
-}
-
-static int even_begin(int total, int n, int i)
-{
-    return (int)((int64_t)total * i / n);
-}
 
 NDL_INLINE const void *past(const void *at, size_t skip)
 {
@@ -198,14 +184,14 @@ static tile rows_of(const tile *all, int first, int end)
 
 static int n_tiles(const tile *all)
 {
-    return parts(all->rows, TILE_ROWS);
+    return ndl_parts(all->rows, TILE_ROWS);
 }
 
 static tile tile_of(const tile *all, int i)
 {
     const int n = n_tiles(all);
-    tile t = rows_of(all, even_begin(all->rows, n, i),
-                     even_begin(all->rows, n, i + 1));
+    tile t = rows_of(all, ndl_even_begin(all->rows, n, i),
+                     ndl_even_begin(all->rows, n, i + 1));
     t.wide += (size_t)i * all->tile_wide;
     return t;
 }
@@ -251,7 +237,7 @@ static void every_k(tile t)
     const int most = (t.rows <= TILE_ROWS ? K_STREAM : K_BLOCK) / t.block;
     t.tile_wide = (size_t)most * (size_t)t.block * TILE_ROWS;
     for (int b = 0; b < total; b += most) {
-        t.blocks = smaller(most, total - b);
+        t.blocks = ndl_smaller(most, total - b);
         const size_t k = (size_t)t.blocks * (size_t)t.block;
         t.carry = b > 0;
         widen_rows(&t);
@@ -275,7 +261,7 @@ static void clear(float *y, size_t ldy, int rows, int panels)
 NDL_DECL_MATMUL8(ndl_matmul_int8_avx2)
 {
     int16_t wide[WIDE_CELLS] __attribute__((aligned(64)));
-    const int nb = parts(k, block), passes = parts(rows, PASS_ROWS);
+    const int nb = ndl_parts(k, block), passes = ndl_parts(rows, PASS_ROWS);
     const size_t kp = (size_t)nb * (size_t)block;
     const int8_t *q = a;
     const float *scale = (const float *)(const void *)(q + kp);
@@ -295,6 +281,6 @@ NDL_DECL_MATMUL8(ndl_matmul_int8_avx2)
                        .wide = wide };
     if (nb == 0) clear(y, ldy, rows, panels);
     for (int i = 0; i < passes; i++)
-        every_k(rows_of(&all, even_begin(rows, passes, i),
-                        even_begin(rows, passes, i + 1)));
+        every_k(rows_of(&all, ndl_even_begin(rows, passes, i),
+                        ndl_even_begin(rows, passes, i + 1)));
 }

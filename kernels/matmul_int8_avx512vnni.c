@@ -13,6 +13,7 @@
  * rows differ by less than the noise (N x K = 5632 x 2048 and 2048 x 5632,
  * blocks of 64, one core of a Zen 4 EPYC shared with other work).
  */
+#include "shares.h"
 #include "tile_int8.h"
 #include "variants.h"
 
@@ -25,22 +26,6 @@ enum {
     AHEAD = 16384,          /* bytes that a lone tile fetches ahead         */
     LINE = 64
 };
-
-static int smaller(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-static int parts(int total, int most)
-{
-    return (total + most - 1) / most;
-}
-
-/* Where part i of n begins when `total` things are shared evenly. */
-static int even_begin(int total, int n, int i)
-{
-    return (int)((int64_t)total * i / n);
-}
 
 /* Rows `first` and on of a tile that has all else. */
 static ndl_tile8 tile_of(const ndl_tile8 *all, int first, int rows)
@@ -60,10 +45,10 @@ static ndl_tile8 tile_of(const ndl_tile8 *all, int first, int rows)
  * memory idle (12 rows: 55 -> 74 % of the peak, 24 rows: 64 -> 77 %). */
 static void every_tile(const ndl_tile8 *part)
 {
-    const int tiles = parts(part->rows, TILE_ROWS);
+    const int tiles = ndl_parts(part->rows, TILE_ROWS);
     for (int i = 0; i < tiles; i++) {
-        const int first = even_begin(part->rows, tiles, i);
-        const int end = even_begin(part->rows, tiles, i + 1);
+        const int first = ndl_even_begin(part->rows, tiles, i);
+        const int end = ndl_even_begin(part->rows, tiles, i + 1);
         ndl_tile8 t = tile_of(part, first, end - first);
         t.end_ahead = i + 1 < tiles ? 0 : t.blocks;
         ndl_tile_int8_avx512vnni(&t);
@@ -74,10 +59,10 @@ static void every_tile(const ndl_tile8 *part)
 static void every_span(const ndl_tile8 *some, int spans)
 {
     for (int i = 0; i < spans; i++) {
-        const int b = even_begin(some->blocks, spans, i);
+        const int b = ndl_even_begin(some->blocks, spans, i);
         const size_t first = (size_t)b * (size_t)some->lines;
         ndl_tile8 part = *some;
-        part.blocks = even_begin(some->blocks, spans, i + 1) - b;
+        part.blocks = ndl_even_begin(some->blocks, spans, i + 1) - b;
         part.carry = i > 0;
         part.q += first * 4;
         part.scale += b;
@@ -101,11 +86,11 @@ static int panels_of_part(const ndl_tile8 *all, int spans)
 static void every_part(const ndl_tile8 *all)
 {
     const int k = all->blocks * all->lines * 4;
-    const int spans = k > 0 ? parts(k, SPAN) : 1;
+    const int spans = k > 0 ? ndl_parts(k, SPAN) : 1;
     const int most = panels_of_part(all, spans);
     for (int p = 0; p < all->panels; p += most) {
         ndl_tile8 some = *all;
-        some.panels = smaller(most, all->panels - p);
+        some.panels = ndl_smaller(most, all->panels - p);
         some.y += (size_t)p * NDL_LANES;
         some.w += (size_t)p * all->panel;
         some.scales += (size_t)p * all->scale_panel;
@@ -115,10 +100,10 @@ static void every_part(const ndl_tile8 *all)
 
 static void every_pass(const ndl_tile8 *all)
 {
-    const int passes = parts(all->rows, PASS_ROWS);
+    const int passes = ndl_parts(all->rows, PASS_ROWS);
     for (int i = 0; i < passes; i++) {
-        const int first = even_begin(all->rows, passes, i);
-        const int end = even_begin(all->rows, passes, i + 1);
+        const int first = ndl_even_begin(all->rows, passes, i);
+        const int end = ndl_even_begin(all->rows, passes, i + 1);
         const ndl_tile8 t = tile_of(all, first, end - first);
         every_part(&t);
     }
@@ -137,7 +122,7 @@ static void one_tile(ndl_tile8 t)
 
 NDL_DECL_MATMUL8(ndl_matmul_int8_avx512vnni)
 {
-    const int nb = parts(k, block), kp = nb * block;
+    const int nb = ndl_parts(k, block), kp = nb * block;
     const int8_t *q = a;
     const float *scale = (const float *)(const void *)(q + kp);
     const ndl_tile8 all = { .y = y,

@@ -7,13 +7,8 @@
  * sign, in whatever mode the thread is: the product would take it for zero
  * anyway.  Bound by memory.
  */
-#include "simd_avx2.h"
+#include "lanes_avx512.h"
 #include "variants.h"
-
-static __mmask16 first_lanes(int n)
-{
-    return (__mmask16)((1u << n) - 1);
-}
 
 static void round_row(uint16_t *a, const float *x, int k)
 {
@@ -25,8 +20,8 @@ static void round_row(uint16_t *a, const float *x, int k)
     if (i == k) return;
     /* A last odd k brings its other half, a zero, with it. */
     const int n = k - i, even = n + n % 2;
-    const __m512 rest = _mm512_maskz_loadu_ps(first_lanes(n), x + i);
-    _mm256_mask_storeu_epi16(a + i, first_lanes(even),
+    const __m512 rest = ndl_lanes_load(x + i, n);
+    _mm256_mask_storeu_epi16(a + i, ndl_lanes_first(even),
                              (__m256i)_mm512_cvtneps_pbh(rest));
 }
 

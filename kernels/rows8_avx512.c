@@ -7,7 +7,7 @@
  */
 #include <math.h>
 
-#include "simd_avx2.h"
+#include "lanes_avx512.h"
 #include "variants.h"
 
 enum { MAX_STEPS = 4 }; /* registers of the longer block */
@@ -16,7 +16,7 @@ enum { MAX_STEPS = 4 }; /* registers of the longer block */
 NDL_INLINE __m512 load_some(const float *x, int n)
 {
     if (n <= 0) return _mm512_setzero_ps();
-    return _mm512_maskz_loadu_ps((__mmask16)((1u << (n < 16 ? n : 16)) - 1), x);
+    return ndl_lanes_load(x, n);
 }
 
 /* Of x.  The operand that may be a NaN comes first: MAXPS returns the other. */

@@ -21,6 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shares.h"
+
 enum { NDL_TILE_MOST = 8 }; /* rows, of the tallest tile of any version */
 
 typedef struct ndl_tile {
@@ -40,11 +42,5 @@ typedef struct ndl_tile {
     const void *ahead;
     size_t ahead_step;
 } ndl_tile;
-
-/* Where part i of n begins when `total` things are shared evenly. */
-static inline int ndl_even_begin(int total, int n, int i)
-{
-    return (int)((int64_t)total * i / n);
-}
 
 #endif /* NDL_TILE_H */

@@ -1,5 +1,5 @@
 /* check_attend.c - attention over a page, merge of pages, store of a key. */
-#include "cpu_levels.h"
+#include "kernel_check.h"
 
 enum { Q, K, V, K2, V2, O, M, L, O2, M2, L2, S, KEY, VALUE };
 enum { MAX_ROWS = 26 };
@@ -153,8 +153,8 @@ static int random_hd(int max)
 static void every_version_is_close_to_fp64(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     worst bad[3] = { { 0, 0 } };
     for (int v = 0; v < n_levels; v++)
         for (int i = 0; i < 40; i++) {
@@ -171,7 +171,7 @@ static void every_version_is_close_to_fp64(void **state)
 static void every_level_gives_the_bits_of_ref(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
+    ndl_kernels k[LEVELS];
     const int n_levels = fast_levels(k);
     for (int i = 0; i < 80; i++) {
         page p = make_page(i % 2, random_hd(i % 8 ? 70 : 200),
@@ -186,8 +186,8 @@ static void every_level_gives_the_bits_of_ref(void **state)
 static void a_row_does_not_depend_on_the_other_rows(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     for (int v = 0; v < n_levels; v++)
         for (int i = 0; i < 12; i++) {
             page p = make_page(i % 2, random_hd(70), random_int(1, 13));
@@ -222,8 +222,8 @@ static void poison_after(const page *p, int n)
 static void masked_keys_take_no_part(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     for (int v = 0; v < n_levels; v++)
         for (int i = 0; i < 40; i++) {
             page p = make_page(i % 2, random_hd(40), random_int(1, 8));
@@ -241,8 +241,8 @@ static void masked_keys_take_no_part(void **state)
 static void a_row_stops_at_its_own_count(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     for (int v = 0; v < n_levels; v++)
         for (int i = 0; i < 40; i++) {
             page p = make_page(i % 2, random_hd(70), random_int(2, 13));
@@ -265,8 +265,8 @@ static void a_row_stops_at_its_own_count(void **state)
 static void one_key_gives_its_value(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     for (int v = 0; v < n_levels; v++)
         for (int bf16 = 0; bf16 < 2; bf16++) {
             page p = make_page(bf16, 48, 3);
@@ -318,8 +318,8 @@ static result attend_more(const ndl_kernels *k, page *p, int slot, int n,
 static void merged_pages_equal_one_softmax(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     worst bad = { 0, 0 };
     for (int v = 0; v < n_levels; v++)
         for (int round = 0; round < 10; round++) {
@@ -349,7 +349,7 @@ static void copy_state(float *const to[3], const float *o, const float *max,
 static void merge_gives_at_every_level_the_bits_of_ref(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
+    ndl_kernels k[LEVELS];
     const int n_levels = fast_levels(k);
     for (int i = 0; i < 50; i++) {
         int hd = random_hd(200), rows = random_int(0, 9);
@@ -388,8 +388,8 @@ static void store(const ndl_kernels *k, const page *p, int j, const float *key,
 static void a_stored_key_is_found_where_attention_reads(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     for (int v = 0; v < n_levels; v++)
         for (int round = 0; round < 20; round++) {
             page p = make_page(round % 2, random_hd(70), 1);
@@ -435,8 +435,8 @@ static void bf16_rounds_to_nearest_even(void **state)
         { 0x00018000, 0x0002 }, { 0x80000000, 0x8000 }, { 0x7fffffff, 0x7fff },
     };
     enum { N = sizeof cases / sizeof *cases };
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     float x[16] = { 0 };
     for (int i = 0; i < N; i++) memcpy(x + i, &cases[i][0], 4);
     for (int v = 0; v < n_levels; v++)
@@ -454,7 +454,7 @@ static void bf16_rounds_to_nearest_even(void **state)
 static void store_gives_at_every_level_the_bits_of_ref(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
+    ndl_kernels k[LEVELS];
     const int n_levels = fast_levels(k);
     for (int i = 0; i < 200; i++) {
         page p = make_page(i % 2, random_hd(140), 1), fast = p, want = p;

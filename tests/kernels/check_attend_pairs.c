@@ -3,7 +3,7 @@
  * that kernels.h tells: against the same instruction, used one lane at a time
  * in the plainest way.
  */
-#include "cpu_levels.h"
+#include "kernel_check.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -26,7 +26,7 @@ typedef struct result {
 static void require_pairs(ndl_kernels *k)
 {
     const unsigned flags = (unsigned)ndl_cpu_parse("bf16");
-    if ((machine_flags() & flags) != flags) {
+    if ((ndl_cpu_flags() & flags) != flags) {
         print_message("skipped: this machine has no avx512_bf16\n");
         skip();
     }

@@ -1,13 +1,13 @@
 /* check_elementwise.c - add, bias and gather: exact, so without bounds. */
-#include "cpu_levels.h"
+#include "kernel_check.h"
 
 enum { X, Y, Y2, W };
 
 static void add_and_bias_are_sums_of_floats(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     for (int v = 0; v < n_levels; v++)
         for (int i = 0; i < 400; i++) {
             int rows = random_int(0, 4), d = random_int(0, 70), add = i % 2;
@@ -30,8 +30,8 @@ static void add_and_bias_are_sums_of_floats(void **state)
 static void gather_finds_the_row_of_panels(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     for (int v = 0; v < n_levels; v++)
         for (int i = 0; i < 200; i++) {
             int n = 16 * random_int(1, 4), d = random_int(0, 60);

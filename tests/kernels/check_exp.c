@@ -1,5 +1,5 @@
 /* check_exp.c - exp against libm's in double, over its whole range. */
-#include "cpu_levels.h"
+#include "kernel_check.h"
 
 enum { X, Y, Y2, CHUNK = 4096 };
 
@@ -46,8 +46,8 @@ static double worst_ulps(const ndl_kernels *k, float low, float high)
 static void exp_is_within_two_ulps(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     for (int v = 0; v < n_levels; v++) {
         double below = worst_ulps(&k[v], -1e-10f, -87.33654f);
         double above = worst_ulps(&k[v], 1e-10f, 88.72283f);
@@ -64,8 +64,8 @@ static void exp_ends_in_zero_and_infinity(void **state)
                                -INFINITY,  88.72283f,   88.72284f, 1e30f,
                                INFINITY,   0.0f,        -0.0f,     1e-40f };
     enum { N = sizeof x / sizeof *x };
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     for (int v = 0; v < n_levels; v++) {
         float *y = guard_floats(Y, N);
         k[v].exp(y, x, N);
@@ -80,8 +80,8 @@ static void exp_ends_in_zero_and_infinity(void **state)
 static void exp_of_nan_is_nan(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     for (int v = 0; v < n_levels; v++) {
         float x[9] = { 0, NAN, -NAN, 1, 2, 3, 4, 5, NAN }, y[9];
         k[v].exp(y, x, 9);
@@ -94,7 +94,7 @@ static void exp_of_nan_is_nan(void **state)
 static void every_level_gives_the_bits_of_ref(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
+    ndl_kernels k[LEVELS];
     const int n_levels = fast_levels(k);
     for (int round = 0; round < 300; round++) {
         int n = random_int(0, 1000);

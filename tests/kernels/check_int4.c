@@ -4,7 +4,7 @@
 #include "lanes.h"
 #include "peak.h"
 
-enum { X, A, W, SCALES, Y, Y2, CELLS, VERSIONS = 3 };
+enum { X, A, W, SCALES, Y, Y2, CELLS };
 
 /* W (16 panels, k) in blocks; block 32 is int4 here, 64 is int8. */
 typedef struct shape {
@@ -23,19 +23,6 @@ typedef struct operands {
 static int blocks_of(const shape *s)
 {
     return (s->k + s->block - 1) / s->block;
-}
-
-/* Every version of this machine, the reference first. */
-static int int4_versions(ndl_kernels k[VERSIONS])
-{
-    int n = versions(k);
-    if (n < 2 || !(ndl_cpu_features() & NDL_HAS_AVX512_VNNI)) {
-        print_message("skipped: this machine has no avx512_vnni\n");
-        return n;
-    }
-    ndl_kernels_init(k + n, (unsigned)ndl_cpu_parse("vnni"));
-    assert_true(k[n].matmul_int4 != k[1].matmul_int4);
-    return n + 1;
 }
 
 /* Where cell i of output n has its byte, as products.h says. */
@@ -163,9 +150,9 @@ static void compare_with_fp64(const shape *s, const operands *o, const float *y,
 static void every_version_is_close_to_fp64(void **state)
 {
     (void)state;
-    ndl_kernels k[VERSIONS];
+    ndl_kernels k[LEVELS];
     worst bad = { 0, 0 };
-    for (int v = 0, n = int4_versions(k); v < n; v++)
+    for (int v = 0, n = levels(k); v < n; v++)
         for (int i = 0; i < 20; i++) {
             const shape s = random_shape(i % 4 ? 100 : 700);
             const operands o = random_operands(&s);
@@ -197,8 +184,8 @@ static void check_same(const ndl_kernels *k, int n, const shape *s,
 static void every_version_gives_the_bits_of_ref(void **state)
 {
     (void)state;
-    ndl_kernels k[VERSIONS];
-    const int n = int4_versions(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     for (int i = 0; i < 120; i++) {
         const shape s = random_shape(i % 4 ? 90 : 700);
         const operands o = random_operands(&s);
@@ -209,8 +196,8 @@ static void every_version_gives_the_bits_of_ref(void **state)
 static void every_number_of_rows_gives_the_bits_of_ref(void **state)
 {
     (void)state;
-    ndl_kernels k[VERSIONS];
-    const int n = int4_versions(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     for (int rows = 0; rows <= 40; rows++) {
         const shape s = shape_of(rows, 3, random_int(1, 100));
         const operands o = random_operands(&s);
@@ -226,8 +213,8 @@ static void blocks_of_rows_and_of_k_do_not_change_bits(void **state)
         { 200, 3, 61 },  { 100, 2, 8200 }, { 27, 2, 17000 }, { 16, 2, 513 },
         { 17, 4, 1025 }, { 8, 1, 512 },    { 40, 3, 1600 },
     };
-    ndl_kernels k[VERSIONS];
-    const int n = int4_versions(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
         const shape s = shape_of(large[i][0], large[i][1], large[i][2]);
         const operands o = random_operands(&s);
@@ -238,8 +225,8 @@ static void blocks_of_rows_and_of_k_do_not_change_bits(void **state)
 static void a_row_does_not_depend_on_the_other_rows(void **state)
 {
     (void)state;
-    ndl_kernels k[VERSIONS];
-    for (int v = 0, n = int4_versions(k); v < n; v++)
+    ndl_kernels k[LEVELS];
+    for (int v = 0, n = levels(k); v < n; v++)
         for (int i = 0; i < 6; i++) {
             const shape s = random_shape(600);
             const operands o = random_operands(&s);
@@ -284,8 +271,8 @@ static void check_extreme(const ndl_kernels *k, int n, float sign, int cell)
 static void the_largest_cells_and_activations_fit(void **state)
 {
     (void)state;
-    ndl_kernels k[VERSIONS];
-    const int n = int4_versions(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     for (int i = 0; i < 4; i++)
         check_extreme(k, n, i % 2 ? -1.0f : 1.0f, i / 2 ? -8 : 7);
 }
@@ -293,9 +280,9 @@ static void the_largest_cells_and_activations_fit(void **state)
 static void no_k_gives_plus_zero(void **state)
 {
     (void)state;
-    ndl_kernels k[VERSIONS];
+    ndl_kernels k[LEVELS];
     float zero[48] = { 0 };
-    for (int v = 0, n = int4_versions(k); v < n; v++)
+    for (int v = 0, n = levels(k); v < n; v++)
         for (int rows = 1; rows <= 20; rows++) {
             shape s = shape_of(rows, 3, 0);
             s.ldy = 48;
@@ -319,8 +306,8 @@ static void gather_of(const ndl_kernels *k, const shape *s, float *y,
 static void a_gathered_row_is_scale_times_cell(void **state)
 {
     (void)state;
-    ndl_kernels k[VERSIONS];
-    for (int v = 0, n = int4_versions(k); v < n; v++)
+    ndl_kernels k[LEVELS];
+    for (int v = 0, n = levels(k); v < n; v++)
         for (int i = 0; i < 40; i++) {
             shape s = shape_of(0, random_int(1, 4), random_int(1, 300));
             s.block = i % 2 ? 32 : 64;

@@ -58,8 +58,8 @@ static void check_same(const ndl_kernels *k, int n, const shape *s,
 static void every_version_gives_the_bits_of_ref(void **state)
 {
     (void)state;
-    ndl_kernels k[N_LEVELS];
-    const int n = level_tables(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     for (int i = 0; i < 150; i++) {
         const shape s = random_shape();
         const inputs in = random_inputs(&s);
@@ -71,8 +71,8 @@ static void every_version_gives_the_bits_of_ref(void **state)
 static void every_tile_gives_the_bits_of_ref(void **state)
 {
     (void)state;
-    ndl_kernels k[N_LEVELS];
-    const int n = level_tables(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     for (int rows = 1; rows <= 14; rows++)
         for (int panels = 1; panels <= 6; panels++) {
             const shape s = shape_of(rows, panels, random_int(1, 200),
@@ -91,8 +91,8 @@ static void blocks_of_rows_and_of_k_do_not_change_bits(void **state)
                                     { 98, 2, 5600, 32 },  { 3, 5, 4500, 64 },
                                     { 1, 6, 9001, 32 },   { 33, 3, 1025, 32 },
                                     { 11, 19, 2050, 64 } };
-    ndl_kernels k[N_LEVELS];
-    const int n = level_tables(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
         const int *l = large[i];
         const shape s = shape_of(l[0], l[1], l[2], l[3]);
@@ -106,8 +106,8 @@ static void extreme_weights_and_rows_do_not_saturate(void **state)
 {
     (void)state;
     static const uint8_t u[] = { 0, 1, 255 };
-    ndl_kernels k[N_LEVELS];
-    const int n = level_tables(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     for (int i = 0; i < 48; i++) {
         const shape s = shape_of(random_int(1, 9), random_int(1, 4),
                                  random_int(1, 300), i % 2 ? 64 : 32);
@@ -151,9 +151,9 @@ static void compare_one(const shape *s, const inputs *in, int t, int n,
 static void every_version_is_close_to_fp64(void **state)
 {
     (void)state;
-    ndl_kernels k[N_LEVELS];
+    ndl_kernels k[LEVELS];
     worst bad = { 0, 0 };
-    const int versions_here = level_tables(k);
+    const int versions_here = levels(k);
     for (int i = 0; i < 40; i++) {
         const shape s = random_shape();
         const inputs in = random_inputs(&s);
@@ -169,8 +169,8 @@ static void every_version_is_close_to_fp64(void **state)
 static void what_pads_y_is_left_alone(void **state)
 {
     (void)state;
-    ndl_kernels k[N_LEVELS];
-    const int n = level_tables(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     for (int i = 0; i < 40; i++) {
         const shape s = random_shape();
         const inputs in = random_inputs(&s);
@@ -184,8 +184,8 @@ static void what_pads_y_is_left_alone(void **state)
 static void no_k_gives_plus_zero(void **state)
 {
     (void)state;
-    ndl_kernels k[N_LEVELS];
-    const int n = level_tables(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     float zero[48] = { 0 };
     for (int v = 0; v < n; v++)
         for (int rows = 1; rows <= 13; rows++) {

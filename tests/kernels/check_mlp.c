@@ -1,5 +1,5 @@
 /* check_mlp.c - SwiGLU and GELU. */
-#include "cpu_levels.h"
+#include "kernel_check.h"
 
 enum { X, Y, Y2 };
 
@@ -47,8 +47,8 @@ static double gelu(double x)
 static void swiglu_is_close_to_fp64(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     worst bad = { 0, 0 };
     for (int v = 0; v < n_levels; v++)
         for (int i = 0; i < 300; i++) {
@@ -72,8 +72,8 @@ static void swiglu_is_close_to_fp64(void **state)
 static void gelu_is_close_to_fp64(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     worst bad = { 0, 0 };
     for (int v = 0; v < n_levels; v++)
         for (int i = 0; i < 600; i++) {
@@ -96,8 +96,8 @@ static void gelu_is_close_to_fp64(void **state)
 static void gelu_is_stable_far_out(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     const float x[] = { 1e30f, -1e30f, 3e38f, -3e38f, 0.0f, -0.0f, 1e-30f };
     for (int v = 0; v < n_levels; v++) {
         float y[7];
@@ -121,7 +121,7 @@ static void apply(const ndl_kernels *k, int glu, float *y, const float *x,
 static void every_level_gives_the_bits_of_ref(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
+    ndl_kernels k[LEVELS];
     const int n_levels = fast_levels(k);
     for (int i = 0; i < 1000; i++) {
         shape s = random_shape(i % 2);
@@ -141,8 +141,8 @@ static void every_level_gives_the_bits_of_ref(void **state)
 static void gelu_may_work_in_place(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     for (int v = 0; v < n_levels; v++)
         for (int f = 1; f < 60; f++) {
             float *x = random_floats(X, 2 * (size_t)f);

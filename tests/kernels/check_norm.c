@@ -1,5 +1,5 @@
 /* check_norm.c - RMSNorm and LayerNorm. */
-#include "cpu_levels.h"
+#include "kernel_check.h"
 
 enum { X, Y, Y2, GAIN, BIAS };
 
@@ -56,8 +56,8 @@ static void compare_row(const shape *s, const float *y, const float *x,
 static void every_version_is_close_to_fp64(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     worst bad[2] = { { 0, 0 } };
     for (int v = 0; v < n_levels; v++)
         for (int i = 0; i < 400; i++) {
@@ -80,7 +80,7 @@ static void every_version_is_close_to_fp64(void **state)
 static void every_level_gives_the_bits_of_ref(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
+    ndl_kernels k[LEVELS];
     const int n_levels = fast_levels(k);
     for (int i = 0; i < 1500; i++) {
         shape s = random_shape(i % 8 ? 100 : 2100);
@@ -104,7 +104,7 @@ static void zeros_keep_their_sign_past_the_end(void **state)
 {
     (void)state;
     static const float tiny[] = { 1.3e-38f, -1.4e-38f, -0.0f, 0.0f };
-    ndl_kernels k[MAX_LEVELS];
+    ndl_kernels k[LEVELS];
     const int n_levels = fast_levels(k);
     for (int i = 0; i < 2000; i++) {
         int d = random_int(1, 60);
@@ -128,8 +128,8 @@ static void zeros_keep_their_sign_past_the_end(void **state)
 static void a_constant_row_has_no_deviation(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     float x[64], gain[64], bias[64], y[64];
     for (int i = 0; i < 64; i++) {
         x[i] = 3;

@@ -1,5 +1,5 @@
 /* check_rope.c - the rotation, and its table against libm in double. */
-#include "cpu_levels.h"
+#include "kernel_check.h"
 
 enum { X, X2, TABLE, WANT };
 
@@ -57,8 +57,8 @@ static void compare(const shape *s, const float *y, const float *x,
 static void every_version_is_close_to_fp64(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
-    const int n_levels = cpu_levels(k);
+    ndl_kernels k[LEVELS];
+    const int n_levels = levels(k);
     worst bad = { 0, 0 };
     for (int v = 0; v < n_levels; v++)
         for (int i = 0; i < 200; i++) {
@@ -81,7 +81,7 @@ static void every_version_is_close_to_fp64(void **state)
 static void every_level_gives_the_bits_of_ref(void **state)
 {
     (void)state;
-    ndl_kernels k[MAX_LEVELS];
+    ndl_kernels k[LEVELS];
     const int n_levels = fast_levels(k);
     for (int i = 0; i < 500; i++) {
         shape s = random_shape();

@@ -35,8 +35,8 @@ static shape shape_of_rows(void)
 static void every_version_gives_the_bits_of_ref(void **state)
 {
     (void)state;
-    ndl_kernels k[N_LEVELS];
-    const int n = level_tables(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     for (int i = 0; i < 300; i++) {
         const shape s = shape_of_rows();
         check_same(k, n, &s, random_floats(X, extent(s.rows, s.ldx, s.k)));
@@ -54,8 +54,8 @@ static void odd_values_give_the_bits_of_ref(void **state)
                                  3.4e38f, -3.4e38f,  1.0f,     127.0f,
                                  0.5f,    -2.5f,     3.5f,     63.5f };
     enum { N_ODD = sizeof odd / sizeof *odd };
-    ndl_kernels k[N_LEVELS];
-    const int n = level_tables(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     for (int i = 0; i < 400; i++) {
         const shape s = shape_of_rows();
         const size_t size = extent(s.rows, s.ldx, s.k);
@@ -71,8 +71,8 @@ static void odd_values_give_the_bits_of_ref(void **state)
 static void any_bits_give_the_bits_of_ref(void **state)
 {
     (void)state;
-    ndl_kernels k[N_LEVELS];
-    const int n = level_tables(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     for (int i = 0; i < 200; i++) {
         const shape s = shape_of_rows();
         const size_t size = extent(s.rows, s.ldx, s.k);
@@ -107,8 +107,8 @@ static void check_block(const shape *s, const void *a, int t, int b,
 static void a_value_is_at_most_half_a_step_away(void **state)
 {
     (void)state;
-    ndl_kernels k[N_LEVELS];
-    const int n = level_tables(k);
+    ndl_kernels k[LEVELS];
+    const int n = levels(k);
     for (int i = 0; i < 100; i++) {
         const shape s = shape_of_rows();
         const float *x = random_floats(X, extent(s.rows, s.ldx, s.k));

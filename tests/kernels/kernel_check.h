@@ -94,6 +94,17 @@ static inline int levels(ndl_kernels k[LEVELS])
     return n;
 }
 
+/* Those beyond the reference; skips the test, and says so, without any. */
+static inline int fast_levels(ndl_kernels k[LEVELS])
+{
+    const int n = levels(k);
+    if (n < 2) {
+        print_message("skipped: this machine has no avx2\n");
+        skip();
+    }
+    return n;
+}
+
 /* The fast table; skips the test, and says so, where there is none. */
 static inline ndl_kernels fast_version(void)
 {

@@ -1,31 +1,11 @@
 /*
- * quantised.h - what the checks of quantised products share: every level that
- * this machine has, and rows and weights in blocks.
+ * quantised.h - what the checks of quantised products share: rows and weights
+ * in blocks.
  */
 #ifndef QUANTISED_H
 #define QUANTISED_H
 
 #include "kernel_check.h"
-#include "peak.h"
-
-enum { N_LEVELS = 4 };
-
-/* Tables of the reference and of the levels above it; how many. */
-static inline int level_tables(ndl_kernels k[N_LEVELS])
-{
-    static const unsigned has[N_LEVELS] = { 0, 0, NDL_HAS_AVX512F,
-                                            NDL_HAS_AVX512_VNNI };
-    unsigned flags = 0;
-    int n = 0;
-    for (; n < N_LEVELS; n++) {
-        if (n == 1 && !(ndl_cpu_flags() & NDL_CPU_AVX2)) break;
-        if (n > 1 && !(ndl_cpu_features() & has[n])) break;
-        if (n > 0) flags |= 1u << (n - 1);
-        ndl_kernels_init(&k[n], flags);
-    }
-    print_message("%d levels\n", n);
-    return n;
-}
 
 typedef struct shape {
     int rows, panels, k, block, zero;
