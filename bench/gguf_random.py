@@ -2,16 +2,26 @@
 
 The format as its specification has it (version 3): header, key-value pairs,
 tensor table, data aligned to 32 bytes.  No vocabulary: benches draw ids.
+
+    gguf_random.py SHAPE DTYPE FILE
+
+DTYPE is f32, bf16, q8_0, q4_0, or q4_0+q8_0: as q4_0, but the head, and v
+where it is a matrix of its own, at q8_0.
 """
+import os
 import struct
+import sys
 
 import numpy as np
 
 ALIGNMENT = 32
 KEY_U32, KEY_F32, KEY_STRING = 4, 6, 8
+CHUNK = 1 << 24  # values that are drawn at a time
 # name: (number in the file, values of a block, bytes of a block)
 TYPES = {"f32": (0, 1, 4), "bf16": (30, 1, 2), "q8_0": (8, 32, 34),
          "q4_0": (2, 32, 18)}
+# What the file says that it is made of.
+FILE_TYPES = {"f32": 0, "q4_0": 2, "q8_0": 7, "bf16": 32, "q4_0+q8_0": 2}
 SHAPES = {
     "gpt2-124m": dict(arch="gpt2", layers=12, width=768, heads=12, kv=12,
                       ffn=3072, vocab=50257, context=1024, tied=True),
@@ -35,9 +45,10 @@ def pair(key, value):
     return string(key) + struct.pack("<II", KEY_U32, value)
 
 
-def keys(name, s):
+def keys(name, s, dtype):
     arch = s["arch"]
     out = {"general.architecture": arch, "general.name": name,
+           "general.file_type": FILE_TYPES[dtype],
            "general.alignment": ALIGNMENT, "tokenizer.ggml.model": "no_vocab",
            f"{arch}.vocab_size": s["vocab"],
            f"{arch}.context_length": s["context"],
@@ -55,7 +66,8 @@ def keys(name, s):
 
 
 def tensors(s):
-    """(name, columns, rows or 0 for a vector), in the file's order."""
+    """(name, columns, rows or 0 for a vector), in the file's order.  The head
+    of gpt2 is written out: not every reader takes the embedding for it."""
     d, f = s["width"], s["ffn"]
     gpt2 = s["arch"] == "gpt2"
     kv = d // s["heads"] * s["kv"]
@@ -82,7 +94,7 @@ def tensors(s):
     yield "output_norm.weight", d, 0
     if gpt2:
         yield "output_norm.bias", d, 0
-    if not s["tied"]:
+    if head_of(s) == "output.weight":
         yield "output.weight", d, s["vocab"]
 
 
@@ -100,18 +112,27 @@ def data(kind, count, rng):
     return raw.tobytes()
 
 
-def kind_of(name, rows, dtype):
-    if rows == 0:
+def head_of(s):
+    """The name of the matrix that makes the logits."""
+    if s["arch"] == "gpt2" or not s["tied"]:
+        return "output.weight"
+    return "token_embd.weight"
+
+
+def kind_of(name, rows, s, dtype):
+    if rows == 0 or name.startswith("position"):
         return "f32"
-    return "f32" if name.startswith("position") else dtype
+    if dtype == "q4_0+q8_0":
+        is_kept = name == head_of(s) or "attn_v." in name
+        return "q8_0" if is_kept else "q4_0"
+    return dtype
 
 
-def write(path, name, dtype):
-    s = SHAPES[name]
-    rng = np.random.default_rng(1)
+def lay_out(s, dtype):
+    """The tensor table, and (kind, count) of each tensor in it."""
     table, offset, plan = b"", 0, []
     for tensor, columns, rows in tensors(s):
-        kind = kind_of(tensor, rows, dtype)
+        kind = kind_of(tensor, rows, s, dtype)
         dims = [columns, rows] if rows else [columns]
         number, block, size = TYPES[kind]
         count = columns * (rows or 1)
@@ -121,11 +142,32 @@ def write(path, name, dtype):
         nbytes = count // block * size
         plan.append((kind, count))
         offset += (nbytes + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-    known = keys(name, s)
+    return table, plan
+
+
+def write(path, name, dtype):
+    """The file has its name only when it is whole."""
+    s = SHAPES[name]
+    rng = np.random.default_rng(1)
+    table, plan = lay_out(s, dtype)
+    known = keys(name, s, dtype)
     head = b"GGUF" + struct.pack("<IQQ", 3, len(plan), len(known))
     head += b"".join(pair(k, v) for k, v in known.items()) + table
-    with open(path, "wb") as f:
+    with open(path + ".part", "wb") as f:
         f.write(head + bytes(-len(head) % ALIGNMENT))
         for kind, count in plan:
-            block = data(kind, count, rng)
-            f.write(block + bytes(-len(block) % ALIGNMENT))
+            for at in range(0, count, CHUNK):
+                f.write(data(kind, min(CHUNK, count - at), rng))
+            f.write(bytes(-f.tell() % ALIGNMENT))
+    os.replace(path + ".part", path)
+
+
+def main():
+    if (len(sys.argv) != 4 or sys.argv[1] not in SHAPES or
+            sys.argv[2] not in FILE_TYPES):
+        sys.exit(__doc__ + f"shapes: {', '.join(SHAPES)}")
+    write(sys.argv[3], sys.argv[1], sys.argv[2])
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 
@@ -26,6 +27,34 @@ def run(tool, np, arguments, timeout=300):
     if done.returncode != 0:
         sys.exit(done.stderr.decode())
     return json.loads(done.stdout)
+
+
+class Busy:
+    """How busy the machine is from now on with what we did not start."""
+
+    def __init__(self):
+        self.all_sec, self.busy_sec = self.cores()
+        self.own_sec = self.own()
+
+    @staticmethod
+    def cores():
+        """Seconds of all cores since the start: in all, not idle."""
+        with open("/proc/stat") as f:
+            ticks = [int(field) for field in f.readline().split()[1:9]]
+        tick = 1 / os.sysconf("SC_CLK_TCK")
+        return sum(ticks) * tick, (sum(ticks) - ticks[3] - ticks[4]) * tick
+
+    @staticmethod
+    def own():
+        used = [resource.getrusage(who) for who in
+                (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(u.ru_utime + u.ru_stime for u in used)
+
+    def others_percent(self):
+        """Of all cores."""
+        all_sec, busy_sec = self.cores()
+        others = busy_sec - self.busy_sec - (self.own() - self.own_sec)
+        return 100 * max(others, 0) / max(all_sec - self.all_sec, 1e-9)
 
 
 def processor():

@@ -64,6 +64,8 @@ typedef struct ndl_benchmark_result {
     /* Of a second, all threads: the medians of what was measured between the
      * repeats; arithmetic in the weights' dtype. */
     double peak_flop, peak_bytes;
+    double gemm_flop; /* as those, of a product of chunk_rows rows, 512 at
+                         most: what the kernels reach of peak_flop */
 } ndl_benchmark_result;
 
 /**

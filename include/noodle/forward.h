@@ -101,4 +101,13 @@ void ndl_forward_blocks(ndl_forward *f, const ndl_span *spans, int n_spans,
 const float *ndl_forward_logits(ndl_forward *f, const float *x, const int *rows,
                                 int n, size_t *ld);
 
+/**
+ * The product of the first hosted block's up projection with `rows` rows, by
+ * all threads, for whoever wants to know how fast that is.  No row of a batch
+ * may be under way.
+ * @param rows  1 .. max_rows
+ * @return operations that it took, multiply and add as two; 0: no block here
+ */
+double ndl_forward_product(ndl_forward *f, int rows);
+
 #endif /* NOODLE_FORWARD_H */

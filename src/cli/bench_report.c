@@ -57,6 +57,10 @@ static const column columns[] = {
     COLUMN(REAL, bytes_share),
     COLUMN(REAL, peak_gflops),
     COLUMN(REAL, peak_gb_s),
+    COLUMN(REAL, gflops),
+    COLUMN(REAL, gb_s),
+    COLUMN(REAL, gemm_gflops),
+    COLUMN(REAL, gemm_share),
 };
 /* clang-format on */
 enum { N_COLUMNS = sizeof columns / sizeof *columns };

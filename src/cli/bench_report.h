@@ -33,7 +33,9 @@ typedef struct ndl_bench_row {
     double avg_ts, stddev_ts, median_ts; /* tokens of all sequences a second */
     double flop_share, bytes_share;      /* of the peaks, 0 to 1 */
     double peak_gflops, peak_gb_s;
-    const double *samples_sec; /* (n_samples) */
+    double gflops, gb_s;            /* of the test: computed, read */
+    double gemm_gflops, gemm_share; /* of a large product; of that, 0 to 1 */
+    const double *samples_sec;      /* (n_samples) */
     int n_samples;
 } ndl_bench_row;
 

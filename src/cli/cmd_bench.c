@@ -230,6 +230,10 @@ static void fill_row(ndl_bench_row *row, const ndl_benchmark_result *r)
     row->bytes_share = r->bytes / sec / r->peak_bytes;
     row->peak_gflops = 1e-9 * r->peak_flop;
     row->peak_gb_s = 1e-9 * r->peak_bytes;
+    row->gflops = 1e-9 * r->flop / sec;
+    row->gb_s = 1e-9 * r->bytes / sec;
+    row->gemm_gflops = 1e-9 * r->gemm_flop;
+    row->gemm_share = r->flop / sec / r->gemm_flop;
 }
 
 /* ---- measuring ---- */

@@ -22,7 +22,11 @@
 static const double spin_sec = 50e-6; /* as in a run (session.c) */
 static const uint64_t first_random = UINT64_C(0x6e6f6f646c65);
 
-enum { PEAK_SHARE = 8 }; /* of free memory, for measuring what it reads */
+enum {
+    PEAK_SHARE = 8, /* of free memory, for measuring what it reads */
+    GEMM_ROWS = 512,
+    GEMM_TRIES = 3 /* the best of them counts, as it does of peaks */
+};
 
 /* Which peak the weights' dtype is held against. */
 typedef enum peak_kind { PEAK_F32, PEAK_BF16, PEAK_INT8 } peak_kind;
@@ -354,11 +358,27 @@ static ndl_status measure_peaks(ndl_benchmark *b, double *flop, double *bytes)
     return NDL_OK;
 }
 
+/* Between two repeats: what they left in the buffers is no longer needed. */
+static double measure_gemm(ndl_benchmark *b)
+{
+    const int most = b->place.chunk_rows;
+    double best = 0.0;
+    for (int i = 0; i < GEMM_TRIES; i++) {
+        const double begin = ndl_clock_sec();
+        const double flop = ndl_forward_product(
+            b->forward, most < GEMM_ROWS ? most : GEMM_ROWS);
+        const double sec = ndl_clock_sec() - begin;
+        best = fmax(best, flop / fmax(sec, 1e-9));
+    }
+    return best;
+}
+
 ndl_status ndl_benchmark_run(ndl_benchmark *b, const ndl_benchmark_test *test,
                              int n_repeats, bool warm_up,
                              ndl_benchmark_result *out)
 {
     double flop[NDL_BENCHMARK_REPEATS], bytes[NDL_BENCHMARK_REPEATS];
+    double gemm[NDL_BENCHMARK_REPEATS];
     NDL_ASSERT(n_repeats >= 1 && n_repeats <= NDL_BENCHMARK_REPEATS);
     NDL_ASSERT(b->forward && test->n_prompt >= 0 && test->n_gen >= 0 &&
                test->n_prompt + test->n_gen <= b->place.room);
@@ -372,11 +392,13 @@ ndl_status ndl_benchmark_run(ndl_benchmark *b, const ndl_benchmark_test *test,
         out->sec[i] = sec > 1e-9 ? sec : 1e-9;
         out->n = i + 1;
         NDL_TRY(measure_peaks(b, &flop[i], &bytes[i]));
+        gemm[i] = measure_gemm(b);
     }
     out->flop = b->work.flop;
     out->bytes = b->work.bytes;
     out->peak_flop = ndl_benchmark_spread_of(flop, n_repeats).median;
     out->peak_bytes = ndl_benchmark_spread_of(bytes, n_repeats).median;
+    out->gemm_flop = ndl_benchmark_spread_of(gemm, n_repeats).median;
     return NDL_OK;
 }
 

@@ -25,11 +25,12 @@ LLAMA_BENCH = (
     "type_v n_prompt n_gen n_depth test_time avg_ns stddev_ns avg_ts "
     "stddev_ts").split()
 OURS = ("median_ts n_seqs load flop_share bytes_share peak_gflops "
-        "peak_gb_s").split()
+        "peak_gb_s gflops gb_s gemm_gflops gemm_share").split()
 COLUMNS = LLAMA_BENCH + OURS
 NUMBERS = [name for name in COLUMNS
            if name.startswith(("n_", "avg_", "stddev_", "peak_", "model_n_"))
-           or name.endswith(("_share", "_size", "_ts", "_number"))]
+           or name.endswith(("_share", "_size", "_ts", "_number", "gflops",
+                             "gb_s"))]
 
 
 class Bench(Case):
@@ -48,8 +49,15 @@ class Bench(Case):
             self.assertRegex(row["test_time"],
                              r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
             for name in ("avg_ns", "avg_ts", "median_ts", "flop_share",
-                         "bytes_share", "peak_gflops", "peak_gb_s"):
+                         "bytes_share", "peak_gflops", "peak_gb_s", "gflops",
+                         "gb_s", "gemm_gflops", "gemm_share"):
                 self.assertGreater(row[name], 0, name)
+            for share, rate, whole in (
+                    ("flop_share", "gflops", "peak_gflops"),
+                    ("bytes_share", "gb_s", "peak_gb_s"),
+                    ("gemm_share", "gflops", "gemm_gflops")):
+                self.assertAlmostEqual(row[share] * row[whole] / row[rate], 1,
+                                       2, share)
 
     def test_json(self):
         rows = json.loads(self.run_well(*ASK, "-o", "json").text)

@@ -13,7 +13,7 @@
 
 #include "noodle/json.h"
 
-enum { N_COLUMNS = 29 };
+enum { N_COLUMNS = 33 };
 
 static const double samples[] = { 0.5, 0.25, 1.0 };
 
@@ -43,6 +43,10 @@ static ndl_bench_row row_of(const char *file)
         .bytes_share = 0.125,
         .peak_gflops = 200.0,
         .peak_gb_s = 10.5,
+        .gflops = 100.0,
+        .gb_s = 7.5,
+        .gemm_gflops = 160.0,
+        .gemm_share = 0.625,
         .samples_sec = samples,
         .n_samples = 3,
     };
@@ -131,6 +135,7 @@ static void check_object(const json_t *j, const char *file)
     assert_int_equal(json_integer_value(json_object_get(j, "model_size")),
                      INT64_C(2200000000));
     assert_true(json_real_value(json_object_get(j, "flop_share")) == 0.5);
+    assert_true(json_real_value(json_object_get(j, "gemm_share")) == 0.625);
     const json_t *ns = json_object_get(j, "samples_ns");
     const json_t *ts = json_object_get(j, "samples_ts");
     assert_int_equal(json_array_size(ns), 3);
@@ -231,7 +236,7 @@ static void sql_quotes_what_would_end_a_text(void **state)
     assert_non_null(strstr(text, "'x''); DROP TABLE bench; --'"));
     assert_non_null(strstr(text, "  model_size INTEGER,\n"));
     assert_non_null(strstr(text, "  avg_ts REAL,\n"));
-    assert_non_null(strstr(text, "  peak_gb_s REAL\n);\n"));
+    assert_non_null(strstr(text, "  gemm_share REAL\n);\n"));
     free(text);
 }
 

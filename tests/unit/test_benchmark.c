@@ -140,6 +140,7 @@ static void all_rows_and_no_others_are_run(void **state)
             3.0 * 14 * p.row_flop + 3.0 * 5 * p.head_flop + seen * p.key_flop;
         assert_true(fabs(r.flop / flop - 1.0) < 1e-12);
         assert_true(r.peak_flop > 1e6 && r.peak_bytes > 1e6);
+        assert_true(r.gemm_flop > 1e6 && r.gemm_flop < 1e15);
         /* 8 steps read the blocks, and those with a prompt's end the head. */
         const double weights = (double)ndl_benchmark_facts_of(b)->bytes;
         assert_true(r.bytes > 7.0 * weights && r.bytes < 60.0 * weights);
