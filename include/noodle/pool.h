@@ -14,6 +14,8 @@
 #ifndef NOODLE_POOL_H
 #define NOODLE_POOL_H
 
+#include <stdint.h>
+
 #include "noodle/status.h"
 
 typedef struct ndl_pool ndl_pool;
@@ -42,5 +44,9 @@ int ndl_pool_size(const ndl_pool *p);
  * re-entrant; only from the thread that created the pool.
  */
 void ndl_pool_run(ndl_pool *p, int n_tasks, ndl_pool_fn fn, void *arg);
+
+/** Runs so far that had to wait for other threads: those of more than one task
+ * and thread.  From the thread that calls run(). */
+int64_t ndl_pool_joins(const ndl_pool *p);
 
 #endif /* NOODLE_POOL_H */

@@ -46,6 +46,7 @@ struct ndl_pool {
     int n_started; /* workers that run */
     worker *workers;
     double last_hook_sec;
+    int64_t n_joins; /* the caller's thread alone knows it */
 
     alignas(CACHE_LINE) ndl_pool_fn fn; /* this run; written while no task */
     void *arg;                          /* is owned                        */
@@ -198,6 +199,7 @@ void ndl_pool_run(ndl_pool *p, int n_tasks, ndl_pool_fn fn, void *arg)
         }
         return;
     }
+    p->n_joins++;
     p->fn = fn;
     p->arg = arg;
     p->n_tasks = n_tasks;
@@ -273,4 +275,9 @@ void ndl_pool_destroy(ndl_pool **p)
 int ndl_pool_size(const ndl_pool *p)
 {
     return p->config.n_threads;
+}
+
+int64_t ndl_pool_joins(const ndl_pool *p)
+{
+    return p->n_joins;
 }

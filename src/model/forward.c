@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "forward_parts.h"
-#include "operand.h"
+#include "matmul.h"
 
 static size_t round_up(size_t n, size_t to)
 {
@@ -27,7 +27,8 @@ static size_t up_cols(const ndl_model *m)
     return m->mlp == NDL_MLP_SWIGLU ? 2 * f : f;
 }
 
-/* Where v has panels of its own, theirs end up to a panel further. */
+/* Where v has panels of its own, they begin at a whole panel, and end up to a
+ * panel further. */
 static size_t qkv_cols(const ndl_model *m)
 {
     return (size_t)(m->n_heads + 2 * m->n_kv_heads) * (size_t)m->head_dim +
@@ -51,13 +52,6 @@ static size_t scratch_bytes(const ndl_model *m)
            4 * floats(NDL_ATTEND_ROWS);
 }
 
-static size_t longest_row(const ndl_model *m)
-{
-    const size_t heads = (size_t)m->n_heads * (size_t)m->head_dim;
-    size_t k = (size_t)m->width > heads ? (size_t)m->width : heads;
-    return (size_t)m->ffn > k ? (size_t)m->ffn : k;
-}
-
 /* The head uses the buffer of norms too, for its own number of rows. */
 static int buffer_rows(const ndl_forward_limits *l)
 {
@@ -72,8 +66,8 @@ static size_t buffer_bytes(const ndl_model *m, const ndl_forward_limits *l,
                         stride((size_t)m->n_heads * (size_t)m->head_dim) +
                         stride(up_cols(m)) + stride((size_t)m->ffn) +
                         (size_t)m->head_dim;
-    return floats(rows * cols) + ndl_operand_bytes(rows, longest_row(m)) +
-           9 * 64 + 2 * round_up(rows * sizeof(int), 64) +
+    return floats(rows * cols) + ndl_operand_bytes(m, rows) + 9 * 64 +
+           2 * round_up(rows * sizeof(int), 64) +
            round_up(((size_t)l->max_spans + 1) * sizeof(int), 64) +
            round_up((size_t)m->head_dim * sizeof(double), 64) +
            (size_t)n_threads * (scratch_bytes(m) + sizeof(ndl_attend_scratch)) +
@@ -137,8 +131,7 @@ static bool make_buffers(ndl_forward *f)
     f->inv_freq = ndl_arena_alloc(a, (size_t)m->head_dim * sizeof(double));
     f->rope =
         ndl_arena_alloc(a, (size_t)rows * (size_t)m->head_dim * sizeof(float));
-    f->operand =
-        ndl_arena_alloc(a, ndl_operand_bytes((size_t)rows, longest_row(m)));
+    f->operand = ndl_arena_alloc(a, ndl_operand_bytes(m, (size_t)rows));
     bool ok = f->row_slot && f->row_pos && f->operand && f->first_task &&
               f->inv_freq && f->rope &&
               make_rows(a, &f->norm, rows, (size_t)m->width) &&
@@ -322,11 +315,14 @@ const float *ndl_forward_logits(ndl_forward *f, const float *x, const int *rows,
     for (int i = 0; i < n; i++)
         memcpy(f->picked.at + (size_t)i * f->picked.ld,
                x + (size_t)rows[i] * width, width * sizeof *x);
-    ndl_norm_run(f, f->norm, f->picked, ends->norm, ends->norm_bias, n);
-    const ndl_product head = {
-        .w = &ends->head, .x = f->norm, .y = f->logits, .rows = n
-    };
-    ndl_product_run(f, &head);
+    const ndl_reading normed = { .x = f->picked,
+                                 .gain = ends->norm,
+                                 .bias = ends->norm_bias,
+                                 .rows = n,
+                                 .by = { &ends->head } };
+    ndl_product head = { .w = &ends->head, .y = f->logits, .rows = n };
+    ndl_operand_prepare(f, &normed, &head.x);
+    ndl_product_run(f, &head, 1);
     ndl_forward_layer_end(f, f->part.n_layers + 1, n, begin);
     *ld = f->logits.ld;
     return f->logits.at;

@@ -1,6 +1,6 @@
 /*
- * forward_parts.h - what forward.c, block.c, attention.c and matmul.c share:
- * the state of a stage's forward pass.  Private to src/model.
+ * forward_parts.h - what forward.c, block.c, attention.c, matmul.c and
+ * operand.c share: the state of a stage's forward pass.  Private to src/model.
  */
 #ifndef NDL_FORWARD_PARTS_H
 #define NDL_FORWARD_PARTS_H
@@ -40,7 +40,7 @@ struct ndl_forward {
     int *first_task;         /* (spans + 1) of attention            */
     ndl_rows norm, qkv, att, up, hidden, delta; /* (T, ...)                */
     ndl_rows picked, logits;                    /* (NDL_LOGITS_ROWS, ...)  */
-    void *operand; /* the rows of a product, prepared (operand.h)         */
+    void *operand; /* the rows of products, prepared (operand.h)          */
     ndl_attend_scratch *scratch; /* (threads)               */
     ndl_layer_clock *clocks; /* (part.n_layers + 2), or NULL: nobody looks */
     double speed;            /* 1: as it is */
@@ -51,43 +51,13 @@ struct ndl_forward {
     void *idle_arg;
 };
 
-/* y = x W^T (+ bias), with what follows on the same columns. */
-typedef enum ndl_epilogue {
-    NDL_EPILOGUE_NONE,
-    NDL_EPILOGUE_ADD,    /* residual += y                     */
-    NDL_EPILOGUE_SWIGLU, /* hidden = silu(gate) * up          */
-    NDL_EPILOGUE_GELU    /* hidden = gelu(y)                  */
-} ndl_epilogue;
-
-typedef struct ndl_product {
-    const ndl_matrix *w;
-    const float *bias; /* as the rows of w, or NULL */
-    ndl_rows x, y;     /* y has room for whole panels */
-    int rows;
-    ndl_epilogue epilogue;
-    ndl_rows target; /* of the epilogue */
-    int target_cols;
-} ndl_product;
-
 /* forward_clock.c: a layer begins; what is returned goes to its end.  Layers
  * are numbered as the clocks are. */
 double ndl_forward_layer_begin(ndl_forward *f);
 void ndl_forward_layer_end(ndl_forward *f, int layer, int rows, double begin);
 
-/* matmul.c: compute a product with all threads. */
-void ndl_product_run(ndl_forward *f, const ndl_product *p);
-
 /* block.c: one block over all rows. */
 void ndl_block_run(ndl_forward *f, int layer, const ndl_span *spans,
                    int n_spans, int rows, float *x);
-
-/* attention.c: f->att = attention of f->qkv over the cache; first the rows'
- * keys and values are rotated and stored. */
-void ndl_attention_run(ndl_forward *f, int layer, const ndl_span *spans,
-                       int n_spans, int rows);
-
-/* forward.c: norm `x` into `y` with the model's kind of norm. */
-void ndl_norm_run(ndl_forward *f, ndl_rows y, ndl_rows x, const float *gain,
-                  const float *bias, int rows);
 
 #endif /* NDL_FORWARD_PARTS_H */

@@ -1,19 +1,22 @@
 /*
- * matmul.c - a matrix product as tasks for the pool.
+ * matmul.c - matrix products as tasks for the pool.
  *
  * A task is a range of panels with all rows: output lanes are independent, so
  * the result does not depend on the ranges.  What follows on the same columns
  * (bias, activation, residual) is done by the thread that has them in cache,
  * which saves a pass and a barrier.
  */
-#include "forward_parts.h"
-#include "operand.h"
+#include "matmul.h"
+
+/* A product as tasks. */
+typedef struct share {
+    int panels, per_task, n_tasks;
+} share;
 
 typedef struct job {
-    ndl_forward *f;
-    const ndl_product *p;
-    ndl_operand x;
-    int panels, per_task;
+    const ndl_forward *f;
+    const ndl_product *products;
+    share shares[NDL_MOST_PRODUCTS];
 } job;
 
 /* Values of a row with its padding. */
@@ -39,11 +42,10 @@ static size_t panel_scales(const ndl_matrix *w)
     return w->block > 0 ? padded_cols(w) / (size_t)w->block * NDL_PANEL : 0;
 }
 
-static void multiply(const job *j, int first, int n)
+static void multiply(const ndl_kernels *k, const ndl_product *p, int first,
+                     int n)
 {
-    const ndl_product *p = j->p;
-    const ndl_kernels *k = j->f->kernels;
-    const ndl_operand *x = &j->x;
+    const ndl_operand *x = &p->x;
     const void *w =
         (const unsigned char *)p->w->data + (size_t)first * panel_bytes(p->w);
     const uint16_t *scales = p->w->scales;
@@ -76,10 +78,8 @@ static int cut(int first, int n, int all)
     return first >= all ? 0 : first + n <= all ? n : all - first;
 }
 
-static void finish(const job *j, int first, int n)
+static void finish(const ndl_kernels *k, const ndl_product *p, int first, int n)
 {
-    const ndl_product *p = j->p;
-    const ndl_kernels *k = j->f->kernels;
     const int col = first * NDL_PANEL, cols = n * NDL_PANEL;
     float *y = p->y.at + col;
     if (p->bias)
@@ -101,26 +101,28 @@ static void finish(const job *j, int first, int n)
     }
 }
 
+void ndl_product_panels(const ndl_forward *f, const ndl_product *p, int first,
+                        int n)
+{
+    if (n <= 0) return;
+    multiply(f->kernels, p, first, n);
+    finish(f->kernels, p, first, n);
+}
+
 static void run_task(void *arg, int task, int thread)
 {
     const job *j = arg;
-    const int first = task * j->per_task;
-    const int left = j->panels - first;
-    const int n = left < j->per_task ? left : j->per_task;
+    const ndl_product *p = j->products;
+    const share *s = j->shares;
     (void)thread;
-    if (n <= 0) return;
-    multiply(j, first, n);
-    finish(j, first, n);
+    for (; task >= s->n_tasks; s++, p++) task -= s->n_tasks;
+    const int first = task * s->per_task, left = s->panels - first;
+    ndl_product_panels(j->f, p, first, left < s->per_task ? left : s->per_task);
 }
 
-/*
- * Panels of a task: about 0.25 ms of work, so that the progress hook comes in
- * time and a preempted thread delays the rest little, but a whole number of
- * tasks for each thread.  The rates are orders of magnitude for one core
- * (KERNELS: 118 GFLOP/s peak, 27 GB/s read); only the task size depends on
- * them.
- */
-static int panels_per_task(const ndl_product *p, int panels, int threads)
+/* The rates are orders of magnitude for one core (KERNELS: 118 GFLOP/s peak,
+ * 27 GB/s read); only the sizes of tasks depend on them. */
+double ndl_product_panel_sec(const ndl_product *p)
 {
     static const double flop_per_sec[NDL_N_DTYPES] = { [NDL_F32] = 60e9,
                                                        [NDL_BF16] = 100e9,
@@ -129,19 +131,33 @@ static int panels_per_task(const ndl_product *p, int panels, int threads)
     const double flop = 2.0 * NDL_PANEL * (double)p->rows * (double)p->w->cols;
     const double compute = flop / flop_per_sec[p->w->dtype];
     const double stream = (double)panel_bytes(p->w) / 20e9;
-    const double sec = compute > stream ? compute : stream;
-    int tasks = (int)(sec * panels / 0.25e-3) + 1;
-    tasks = (tasks + threads - 1) / threads * threads;
-    int per_task = (panels + tasks - 1) / tasks;
-    if (p->epilogue == NDL_EPILOGUE_SWIGLU && per_task % 2) per_task++;
-    return per_task;
+    return compute > stream ? compute : stream;
 }
 
-void ndl_product_run(ndl_forward *f, const ndl_product *p)
+/*
+ * Panels of a task: about 0.25 ms of work, so that the progress hook comes in
+ * time and a preempted thread delays the rest little, but a whole number of
+ * tasks for each thread.
+ */
+static share share_of(const ndl_product *p, int threads)
 {
-    job j = { f, p, ndl_operand_prepare(f, p),
-              (p->w->rows + NDL_PANEL - 1) / NDL_PANEL, 0 };
-    j.per_task = panels_per_task(p, j.panels, ndl_pool_size(f->pool));
-    ndl_pool_run(f->pool, (j.panels + j.per_task - 1) / j.per_task, run_task,
-                 &j);
+    share s = { .panels = (p->w->rows + NDL_PANEL - 1) / NDL_PANEL };
+    int tasks = (int)(ndl_product_panel_sec(p) * s.panels / 0.25e-3) + 1;
+    tasks = (tasks + threads - 1) / threads * threads;
+    s.per_task = (s.panels + tasks - 1) / tasks;
+    if (p->epilogue == NDL_EPILOGUE_SWIGLU && s.per_task % 2) s.per_task++;
+    s.n_tasks = (s.panels + s.per_task - 1) / s.per_task;
+    return s;
+}
+
+void ndl_product_run(ndl_forward *f, const ndl_product *p, int n)
+{
+    job j = { .f = f, .products = p };
+    int n_tasks = 0;
+    NDL_ASSERT(n <= NDL_MOST_PRODUCTS);
+    for (int i = 0; i < n; i++) {
+        j.shares[i] = share_of(&p[i], ndl_pool_size(f->pool));
+        n_tasks += j.shares[i].n_tasks;
+    }
+    ndl_pool_run(f->pool, n_tasks, run_task, &j);
 }

@@ -4,7 +4,8 @@
  *
  * f32 weights meet f32 rows as they are; so do bf16 weights where the
  * processor has no bf16 arithmetic.  Else the rows are rounded to bf16 first,
- * or quantised in the blocks of the weights.
+ * or quantised in the blocks of the weights.  A norm that comes before is part
+ * of the same pass: a row is prepared while it is in the nearest cache.
  */
 #ifndef NDL_OPERAND_H
 #define NDL_OPERAND_H
@@ -24,13 +25,29 @@ typedef struct ndl_operand {
     size_t ld; /* floats, cells or bytes, as the kernels have it */
 } ndl_operand;
 
+enum { NDL_MOST_READERS = 2 };
+
+/* Rows, and the matrices that read them. */
+typedef struct ndl_reading {
+    ndl_rows x;
+    const float *gain, *bias; /* of the norm before; gain NULL: none */
+    int rows;
+    const ndl_matrix *by[NDL_MOST_READERS]; /* with as many columns; from the
+                                               first NULL on: no more */
+} ndl_reading;
+
 ndl_operand_kind ndl_operand_kind_of(const ndl_kernels *k, const ndl_matrix *w);
 
-/** Bytes that prepare() may need for `rows` rows of up to k values. */
-size_t ndl_operand_bytes(size_t rows, size_t k);
+/** Bytes that prepare() may need for `rows` rows of a model. */
+size_t ndl_operand_bytes(const ndl_model *m, size_t rows);
 
-/** Make the operand of product p: its rows themselves, or prepared ones in
- * f->operand, with all threads. */
-ndl_operand ndl_operand_prepare(ndl_forward *f, const ndl_product *p);
+/**
+ * Norm rows and make the operand of each matrix that reads them, with all
+ * threads.  Rows that are read as f32 after a norm are in f->norm, prepared
+ * ones in f->operand: until the next call.
+ * @param[out] out  as many as there are matrices.
+ */
+void ndl_operand_prepare(ndl_forward *f, const ndl_reading *r,
+                         ndl_operand *out);
 
 #endif /* NDL_OPERAND_H */
