@@ -27,11 +27,11 @@ static void run_attend(void *arg, int round)
     const void *kp = page, *vp = page + c->bytes / 2;
     const float scale = 1.0f / sqrtf((float)c->n);
     if (c->bf16)
-        b->k.attend_bf16(b->y, m, l, q, kp, vp, n_keys, c->rows, c->n, scale,
-                         b->scratch);
+        b->k.attend_bf16(b->y, m, l, q, kp, vp, NULL, NULL, n_keys, c->rows,
+                         c->n, scale, b->scratch);
     else
-        b->k.attend_f32(b->y, m, l, q, kp, vp, n_keys, c->rows, c->n, scale,
-                        b->scratch);
+        b->k.attend_f32(b->y, m, l, q, kp, vp, NULL, NULL, n_keys, c->rows,
+                        c->n, scale, b->scratch);
 }
 
 static void run_merge(void *arg, int round)
@@ -51,10 +51,36 @@ static void run_store(void *arg, int round)
     unsigned char *page = ndl_case_part(c, round / NDL_PAGE_KEYS);
     void *kp = page, *vp = page + c->bytes / 2;
     const int key = round % NDL_PAGE_KEYS;
-    if (c->bf16)
-        b->k.kv_store_bf16(kp, vp, key, b->x, b->x + c->n, c->n);
-    else
-        b->k.kv_store_f32(kp, vp, key, b->x, b->x + c->n, c->n);
+    if (c->bf16) {
+        b->k.k_store_bf16(kp, key, b->x, c->n);
+        b->k.v_store_bf16(vp, key, b->x + c->n, c->n);
+    } else {
+        b->k.k_store_f32(kp, key, b->x, c->n);
+        b->k.v_store_f32(vp, key, b->x + c->n, c->n);
+    }
+}
+
+/* Pages of int8 have their scales behind the cells. */
+static void run_store_int8(void *arg, int round)
+{
+    const ndl_case *c = arg;
+    const ndl_bench *b = c->b;
+    unsigned char *page = ndl_case_part(c, round / NDL_PAGE_KEYS);
+    const int key = round % NDL_PAGE_KEYS;
+    b->k.k_store_int8((void *)page, key, b->x, c->n);
+    b->k.v_store_int8((void *)(page + c->bytes / 2), key, b->x + c->n, c->n);
+}
+
+/* Keys and values of a page, as a prompt's tile and a decode step need them. */
+static void run_widen(void *arg, int round)
+{
+    const ndl_case *c = arg;
+    const ndl_bench *b = c->b;
+    const unsigned char *page = ndl_case_part(c, round);
+    uint16_t *to = (void *)b->y;
+    b->k.k_widen(to, (const void *)page, NDL_PAGE_KEYS, c->n);
+    b->k.v_widen(to + (size_t)c->n * NDL_PAGE_KEYS,
+                 (const void *)(page + c->bytes / 2), NDL_PAGE_KEYS, c->n);
 }
 
 /* Where the processor multiplies pairs, bf16 pages are attended so. */
@@ -100,12 +126,31 @@ static void bench_store(ndl_bench *b, const char *model, int hd, bool bf16)
     ndl_case_report(&c, run_store);
 }
 
+static void bench_int8(ndl_bench *b, const char *model, int hd)
+{
+    ndl_case c = { .b = b,
+                   .kernel = "kv_store_int8",
+                   .model = model,
+                   .matrix = "page",
+                   .rows = 1,
+                   .n = hd,
+                   .k = 1 };
+    c.bytes = 2 * NDL_PAGE_KEYS * ((size_t)hd + sizeof(float));
+    c.touched = 2.0 * hd * 4;
+    ndl_case_report(&c, run_store_int8);
+    c.kernel = "kv_widen";
+    c.rows = c.k = NDL_PAGE_KEYS;
+    c.touched = 2.0 * NDL_PAGE_KEYS * hd;
+    ndl_case_report(&c, run_widen);
+}
+
 static void bench_head(ndl_bench *b, const char *model, int hd)
 {
     for (int bf16 = 0; bf16 < 2; bf16++) {
         bench_attend(b, model, hd, bf16);
         bench_store(b, model, hd, bf16);
     }
+    bench_int8(b, model, hd);
     ndl_case merge = { .b = b,
                        .kernel = "attend_merge",
                        .model = model,

@@ -28,6 +28,7 @@ typedef struct job {
     const float *const *q;
     const int *n_keys;
     const void *kpage, *vpage;
+    const float *kscale, *vscale; /* or NULL */
     float *scratch;
     float scale;
     int hd, depth;
@@ -55,8 +56,10 @@ static void scores(const job *a, int first, int rows, int n_keys)
     ndl_tile_run(&t, a->kpage, 0);
 }
 
-/* The scaled sums s, masked to -inf past n, and their largest. */
-static float scale_and_max(float *s, int n, float scale)
+/* The scaled sums s, masked to -inf past n, and their largest.  kscale: or
+ * NULL, a constant of the caller's branch. */
+NDL_INLINE float scale_and_max(float *s, int n, float scale,
+                               const float *kscale)
 {
     const __m256 none = _mm256_set1_ps(-INFINITY);
     const __m256 factor = _mm256_set1_ps(scale);
@@ -67,6 +70,8 @@ static float scale_and_max(float *s, int n, float scale)
             float *at = s + j + 8 * h;
             __m256i seen = ndl_first_lanes(n - j - 8 * h);
             __m256 v = _mm256_mul_ps(_mm256_loadu_ps(at), factor);
+            if (kscale)
+                v = _mm256_mul_ps(v, _mm256_loadu_ps(kscale + j + 8 * h));
             v = _mm256_blendv_ps(none, v, _mm256_castsi256_ps(seen));
             _mm256_storeu_ps(at, v);
             top[h] = _mm256_max_ps(v, top[h]);
@@ -76,8 +81,8 @@ static float scale_and_max(float *s, int n, float scale)
     return ndl_lanes_max(lanes);
 }
 
-/* p = exp(s - m), 0 past n, and its sum. */
-static float exp_and_sum(float *s, int n, float m)
+/* p = exp(s - m), times vscale if given, 0 past n; the sum is that of p. */
+NDL_INLINE float exp_and_sum(float *s, int n, float m, const float *vscale)
 {
     const __m256 top = _mm256_set1_ps(m);
     __m256 sum[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
@@ -87,8 +92,12 @@ static float exp_and_sum(float *s, int n, float m)
             __m256i seen = ndl_first_lanes(n - j - 8 * h);
             __m256 v = _mm256_sub_ps(_mm256_loadu_ps(at), top);
             v = _mm256_and_ps(ndl_exp_avx2_lanes(v), _mm256_castsi256_ps(seen));
-            _mm256_storeu_ps(at, v);
             sum[h] = _mm256_add_ps(sum[h], v);
+            if (vscale) {
+                v = _mm256_mul_ps(v, _mm256_loadu_ps(vscale + j + 8 * h));
+                v = _mm256_and_ps(v, _mm256_castsi256_ps(seen));
+            }
+            _mm256_storeu_ps(at, v);
         }
     return ndl_fold_sum(sum[0], sum[1]);
 }
@@ -111,6 +120,16 @@ static void mix(const job *a, int first, int rows, int begin, int end)
     ndl_tile_run(&t, a->vpage, (size_t)begin * hp);
 }
 
+static void softmax(const job *a, int r)
+{
+    float *s = a->scratch + (size_t)r * NDL_PAGE_KEYS;
+    const int n = a->n_keys[r];
+    a->m[r] = a->kscale ? scale_and_max(s, n, a->scale, a->kscale)
+                        : scale_and_max(s, n, a->scale, NULL);
+    a->l[r] = a->vscale ? exp_and_sum(s, n, a->m[r], a->vscale)
+                        : exp_and_sum(s, n, a->m[r], NULL);
+}
+
 static void attend_rows(const job *a, int first, int rows)
 {
     int fewest = NDL_PAGE_KEYS, most = 0;
@@ -119,11 +138,7 @@ static void attend_rows(const job *a, int first, int rows)
         if (a->n_keys[r] > most) most = a->n_keys[r];
     }
     scores(a, first, rows, most);
-    for (int r = first; r < first + rows; r++) {
-        float *s = a->scratch + (size_t)r * NDL_PAGE_KEYS;
-        a->m[r] = scale_and_max(s, a->n_keys[r], a->scale);
-        a->l[r] = exp_and_sum(s, a->n_keys[r], a->m[r]);
-    }
+    for (int r = first; r < first + rows; r++) softmax(a, r);
     /* Pairs of keys share a cell of bf16, so the common part is even. */
     int common = fewest == most ? most : fewest / 2 * 2;
     mix(a, first, rows, 0, common);
@@ -142,13 +157,15 @@ static void attend(const job *a, int rows)
 
 NDL_DECL_ATTEND(ndl_attend_f32_avx2, float)
 {
-    job a = { o, m, l, q, n_keys, kpage, vpage, scratch, scale, hd, 1 };
+    job a = { o,      m,      l,       q,     n_keys, kpage, vpage,
+              kscale, vscale, scratch, scale, hd,     1 };
     attend(&a, rows);
 }
 
 NDL_DECL_ATTEND(ndl_attend_bf16_avx2, uint16_t)
 {
-    job a = { o, m, l, q, n_keys, kpage, vpage, scratch, scale, hd, 2 };
+    job a = { o,      m,      l,       q,     n_keys, kpage, vpage,
+              kscale, vscale, scratch, scale, hd,     2 };
     attend(&a, rows);
 }
 

@@ -21,6 +21,8 @@ NDL_DECL_ATTEND(ndl_attend_bf16_avx512bf16, uint16_t)
                           n_keys,
                           kpage,
                           vpage,
+                          kscale,
+                          vscale,
                           scratch,
                           scale,
                           hd,

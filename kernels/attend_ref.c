@@ -1,6 +1,5 @@
 /*
- * attend_ref.c - the bits of attention over one page, of the merge of pages
- * and of the store of a key.
+ * attend_ref.c - the bits of attention over one page and of the merge of pages.
  *
  * The two cell types differ only in how a cell is found and widened, so each
  * page is first described by two functions (key cell, value cell) and the
@@ -9,54 +8,36 @@
 #include <math.h>
 
 #include "exp_poly.h"
+#include "kv_cells.h"
 #include "variants.h"
 
 typedef struct page_view {
     float (*key)(const void *page, int hd, int j, int i);
     float (*value)(const void *page, int hp, int j, int i);
     const void *kpage, *vpage;
+    const float *kscale, *vscale; /* or NULL */
     int hd;
 } page_view;
 
-static size_t key_f32(int hd, int j, int i)
-{
-    return ((size_t)(j / NDL_LANES) * hd + i) * NDL_LANES + j % NDL_LANES;
-}
-
-static size_t key_bf16(int hd, int j, int i)
-{
-    size_t pair = (size_t)(j / NDL_LANES) * (hd / 2) + i / 2;
-    return (pair * NDL_LANES + j % NDL_LANES) * 2 + i % 2;
-}
-
-static size_t value_f32(int hp, int j, int i)
-{
-    return (size_t)j * hp + i;
-}
-
-static size_t value_bf16(int hp, int j, int i)
-{
-    return ((size_t)(j / 2) * hp + i) * 2 + j % 2;
-}
-
 static float load_key_f32(const void *page, int hd, int j, int i)
 {
-    return ((const float *)page)[key_f32(hd, j, i)];
+    return ((const float *)page)[ndl_key_cell(hd, j, i)];
 }
 
 static float load_key_bf16(const void *page, int hd, int j, int i)
 {
-    return ndl_bf16_f32(((const uint16_t *)page)[key_bf16(hd, j, i)]);
+    return ndl_bf16_f32(((const uint16_t *)page)[ndl_key_cell_pairs(hd, j, i)]);
 }
 
 static float load_value_f32(const void *page, int hp, int j, int i)
 {
-    return ((const float *)page)[value_f32(hp, j, i)];
+    return ((const float *)page)[ndl_value_cell(hp, j, i)];
 }
 
 static float load_value_bf16(const void *page, int hp, int j, int i)
 {
-    return ndl_bf16_f32(((const uint16_t *)page)[value_bf16(hp, j, i)]);
+    return ndl_bf16_f32(
+        ((const uint16_t *)page)[ndl_value_cell_pairs(hp, j, i)]);
 }
 
 static void scores(const page_view *v, const float *q, int n, float scale,
@@ -67,6 +48,7 @@ static void scores(const page_view *v, const float *q, int n, float scale,
         for (int i = 0; i < v->hd; i++)
             sum = fmaf(q[i], v->key(v->kpage, v->hd, j, i), sum);
         s[j] = sum * scale;
+        if (v->kscale) s[j] *= v->kscale[j];
     }
 }
 
@@ -85,9 +67,11 @@ static void softmax(float *s, int n, float *m, float *l)
     *l = ndl_lanes_sum(sum);
 }
 
-static void mix(const page_view *v, const float *p, int n, float *o)
+/* p becomes p'. */
+static void mix(const page_view *v, float *p, int n, float *o)
 {
     int hp = ndl_lanes_round(v->hd);
+    for (int j = 0; v->vscale && j < n; j++) p[j] *= v->vscale[j];
     for (int i = 0; i < hp; i++) {
         float sum = 0;
         for (int j = 0; j < n; j++)
@@ -98,7 +82,8 @@ static void mix(const page_view *v, const float *p, int n, float *o)
 
 NDL_DECL_ATTEND(ndl_attend_f32_ref, float)
 {
-    page_view v = { load_key_f32, load_value_f32, kpage, vpage, hd };
+    page_view v = { load_key_f32, load_value_f32, kpage, vpage,
+                    kscale,       vscale,         hd };
     for (int r = 0; r < rows; r++) {
         float *s = scratch + (size_t)r * NDL_PAGE_KEYS;
         scores(&v, q[r], n_keys[r], scale, s);
@@ -109,7 +94,8 @@ NDL_DECL_ATTEND(ndl_attend_f32_ref, float)
 
 NDL_DECL_ATTEND(ndl_attend_bf16_ref, uint16_t)
 {
-    page_view v = { load_key_bf16, load_value_bf16, kpage, vpage, hd };
+    page_view v = { load_key_bf16, load_value_bf16, kpage, vpage,
+                    kscale,        vscale,          hd };
     for (int r = 0; r < rows; r++) {
         float *s = scratch + (size_t)r * NDL_PAGE_KEYS;
         scores(&v, q[r], n_keys[r], scale, s);
@@ -131,21 +117,4 @@ NDL_DECL_ATTEND_MERGE(ndl_attend_merge_ref)
         }
         m[r] = n;
     }
-}
-
-NDL_DECL_KV_STORE(ndl_kv_store_f32_ref, float)
-{
-    int hp = ndl_lanes_round(hd);
-    for (int i = 0; i < hd; i++) kpage[key_f32(hd, key, i)] = k[i];
-    for (int i = 0; i < hp; i++)
-        vpage[value_f32(hp, key, i)] = i < hd ? v[i] : 0.0f;
-}
-
-NDL_DECL_KV_STORE(ndl_kv_store_bf16_ref, uint16_t)
-{
-    int hp = ndl_lanes_round(hd);
-    for (int i = 0; i < hd; i++)
-        kpage[key_bf16(hd, key, i)] = ndl_f32_bf16(k[i]);
-    for (int i = 0; i < hp; i++)
-        vpage[value_bf16(hp, key, i)] = i < hd ? ndl_f32_bf16(v[i]) : 0;
 }

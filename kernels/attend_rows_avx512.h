@@ -9,8 +9,8 @@
 #ifndef NDL_ATTEND_ROWS_AVX512_H
 #define NDL_ATTEND_ROWS_AVX512_H
 
+#include "attend_softmax_avx512.h"
 #include "attend_tile_avx512.h"
-#include "exp_avx512.h"
 
 /* One page and the rows that look at it. */
 typedef struct ndl_attend_page {
@@ -18,6 +18,7 @@ typedef struct ndl_attend_page {
     const float *const *q;
     const int *n_keys;
     const void *kpage, *vpage;
+    const float *kscale, *vscale; /* or NULL */
     float *scratch;
     float scale;
     int hd, hp;
@@ -29,12 +30,6 @@ static inline float *ndl_attend_scores(const ndl_attend_page *a, int r)
 }
 
 #if defined(__AVX512BF16__)
-/* 16 floats to bf16, nearest even, denormals to 0; y may be x. */
-NDL_INLINE void ndl_attend_round(float *y, __m512 x)
-{
-    _mm256_storeu_si256((void *)y, (__m256i)_mm512_cvtneps_pbh(x));
-}
-
 /* The row of o, which is not needed yet, holds the rounded query. */
 static const float *ndl_attend_round_query(const ndl_attend_page *a, int r)
 {
@@ -56,12 +51,34 @@ NDL_INLINE const float *ndl_attend_query(const ndl_attend_page *a, int r,
     return a->q[r];
 }
 
+/* While panels of keys are at work the next ones are fetched, and the first
+ * values while the last are. */
+NDL_INLINE void ndl_attend_keys_ahead(ndl_attend_tile *t, const void *vpage)
+{
+    const size_t wide = (size_t)ndl_attend_wide(t->rows);
+    const size_t block = wide * t->panel * sizeof(float);
+    const size_t before = ((size_t)t->panels - 1) / wide * block;
+    t->ahead = block;
+    t->ahead_last = (size_t)((const char *)vpage - (const char *)t->w) - before;
+    t->ahead_step = wide * 64;
+    t->ahead_end = t->ahead_last + block;
+}
+
+/* The same for values, in lines: about 4 KiB ahead. */
+NDL_INLINE void ndl_attend_values_ahead(ndl_attend_tile *t)
+{
+    enum { AHEAD = 16 };
+    t->ahead_step = t->step * sizeof(float);
+    t->ahead = t->ahead_last = AHEAD * t->ahead_step;
+    t->ahead_end = (size_t)t->lines * t->ahead_step;
+}
+
 /* s[r][j] = q[r] . k[j] * scale for whole panels up to n_keys. */
-NDL_INLINE void ndl_attend_keys(const ndl_attend_page *a, int first, int rows,
-                                int n_keys, const ndl_line kind)
+NDL_INLINE void ndl_attend_keys(const ndl_attend_page *a, int rows, int n_keys,
+                                const ndl_line kind)
 {
     const int lines = a->hd / ndl_line_depth(kind);
-    ndl_attend_tile t = { .y = ndl_attend_scores(a, first),
+    ndl_attend_tile t = { .y = ndl_attend_scores(a, 0),
                           .ldy = NDL_PAGE_KEYS,
                           .w = a->kpage,
                           .step = NDL_LANES,
@@ -70,43 +87,10 @@ NDL_INLINE void ndl_attend_keys(const ndl_attend_page *a, int first, int rows,
                           .panels = (n_keys + NDL_LANES - 1) / NDL_LANES,
                           .lines = lines,
                           .factor = a->scale };
-    for (int r = 0; r < rows; r++)
-        t.x[r] = ndl_attend_query(a, first + r, kind);
+    ndl_attend_keys_ahead(&t, a->vpage);
+    for (int r = 0; r < rows && r < NDL_ATTEND_TILE; r++)
+        t.x[r] = ndl_attend_query(a, r, kind);
     ndl_attend_tile_run(&t, kind);
-}
-
-/* The largest of n scores. */
-static float ndl_attend_max(const float *s, int n)
-{
-    __m512 top = _mm512_set1_ps(-INFINITY);
-    for (int j = 0; j < n; j += NDL_LANES) {
-        __m512 v = _mm512_loadu_ps(s + j);
-        top = _mm512_mask_max_ps(top, ndl_lanes_first(n - j), v, top);
-    }
-    return ndl_lanes_fold_max(top);
-}
-
-/* s becomes p = exp(s - m), 0 past n to the end of the panel, as the tile
- * takes it; its sum. */
-NDL_INLINE float ndl_attend_exp(float *s, int n, float m, const ndl_line kind)
-{
-    const __m512 top = _mm512_set1_ps(m);
-    __m512 sum = _mm512_setzero_ps();
-    for (int j = 0; j < n; j += NDL_LANES) {
-        __m512 v = _mm512_sub_ps(_mm512_loadu_ps(s + j), top);
-        v = ndl_exp_up_to(v, false);
-        v = _mm512_maskz_mov_ps(ndl_lanes_first(n - j), v);
-        sum = _mm512_add_ps(sum, v);
-#if defined(__AVX512BF16__)
-        if (kind == NDL_LINE_PAIRS) {
-            ndl_attend_round(s + j / 2, v);
-            continue;
-        }
-#endif
-        (void)kind;
-        _mm512_storeu_ps(s + j, v);
-    }
-    return ndl_lanes_fold_sum(sum);
 }
 
 /* o[r] (+)= sum of p[r][j] * v[j] over begin <= j < end; begin is even. */
@@ -126,42 +110,63 @@ NDL_INLINE void ndl_attend_values(const ndl_attend_page *a, int first, int rows,
                           .half = end % depth,
                           .carry = begin > 0,
                           .factor = 1.0f };
+    ndl_attend_values_ahead(&t);
     for (int r = 0; r < rows; r++)
         t.x[r] = ndl_attend_scores(a, first + r) +
                  (kind == NDL_LINE_PAIRS ? line : begin);
     ndl_attend_tile_run(&t, kind);
 }
 
-NDL_INLINE void ndl_attend_tile_of(const ndl_attend_page *a, int first,
-                                   int rows, const ndl_line kind)
+/* All maxima come first: one waits for all of its row, the next need not. */
+NDL_INLINE void ndl_attend_softmax(const ndl_attend_page *a, int rows,
+                                   const ndl_line kind)
+{
+    for (int r = 0; r < rows; r++) {
+        float *s = ndl_attend_scores(a, r);
+        if (a->kscale) ndl_attend_scale(s, a->n_keys[r], a->kscale);
+        a->m[r] = ndl_attend_max(s, a->n_keys[r]);
+    }
+    for (int r = 0; r < rows; r++) {
+        float *s = ndl_attend_scores(a, r);
+        const int n = a->n_keys[r];
+        a->l[r] = a->vscale ? ndl_attend_exp(s, n, a->m[r], a->vscale, kind)
+                            : ndl_attend_exp(s, n, a->m[r], NULL, kind);
+    }
+}
+
+NDL_INLINE void ndl_attend_tile_of(const ndl_attend_page *a, int rows,
+                                   const ndl_line kind)
 {
     int fewest = NDL_PAGE_KEYS, most = 0;
-    for (int r = first; r < first + rows; r++) {
+    for (int r = 0; r < rows; r++) {
         if (a->n_keys[r] < fewest) fewest = a->n_keys[r];
         if (a->n_keys[r] > most) most = a->n_keys[r];
     }
-    ndl_attend_keys(a, first, rows, most, kind);
-    for (int r = first; r < first + rows; r++) {
-        float *s = ndl_attend_scores(a, r);
-        a->m[r] = ndl_attend_max(s, a->n_keys[r]);
-        a->l[r] = ndl_attend_exp(s, a->n_keys[r], a->m[r], kind);
-    }
+    ndl_attend_keys(a, rows, most, kind);
+    ndl_attend_softmax(a, rows, kind);
     /* Two keys share a cell of bf16, so the common part is even. */
     const int common = fewest == most ? most : fewest / 2 * 2;
-    ndl_attend_values(a, first, rows, 0, common, kind);
-    for (int r = first; r < first + rows; r++)
+    ndl_attend_values(a, 0, rows, 0, common, kind);
+    for (int r = 0; r < rows; r++)
         if (a->n_keys[r] > common)
             ndl_attend_values(a, r, 1, common, a->n_keys[r], kind);
 }
 
-/* All rows, shared evenly among tiles of 6, or one of 7 or 8. */
+/* All rows, shared evenly among tiles of 6, or one of 7 or 8.  The tiles use
+ * the same scratch, which stays in L1. */
 NDL_INLINE void ndl_attend_run(const ndl_attend_page *a, int rows,
                                const ndl_line kind)
 {
     const int tiles = rows <= NDL_ATTEND_TILE ? rows > 0 : (rows + 5) / 6;
     for (int i = 0; i < tiles; i++) {
         const int first = rows * i / tiles, end = rows * (i + 1) / tiles;
-        ndl_attend_tile_of(a, first, end - first, kind);
+        ndl_attend_page tile = *a;
+        tile.o += (size_t)first * a->hp;
+        tile.m += first;
+        tile.l += first;
+        tile.q += first;
+        tile.n_keys += first;
+        ndl_attend_tile_of(&tile, end - first, kind);
     }
 }
 

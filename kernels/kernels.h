@@ -26,12 +26,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attend.h"
 #include "products.h"
 
-enum {
-    NDL_LANES = 16,
-    NDL_PAGE_KEYS = 256 /* keys of one attention page (chunk) */
-};
+enum { NDL_LANES = 16 };
 
 /* y[t] = x[t] / sqrt(mean(x^2) + eps) * gain:  s = sum of x*x by fma in 16
  * lanes, folded; r = 1 / sqrtf(s / d + eps); y = (x * r) * gain. */
@@ -74,51 +72,6 @@ enum {
 #define NDL_DECL_BIAS(name)                                                    \
     void name(float *y, size_t ldy, const float *b, int rows, int d)
 
-/* Keys and values of one (layer, kv head) in pages of 256 keys.  With
- * hp = hd rounded up to 16:
- *   f32   K page [16][hd][16]      V page [256][hp]
- *   bf16  K page [16][hd/2][16][2] V page [128][hp][2]
- * Store key number `key` (0..255) from k[hd], v[hd]; the lanes of V past hd
- * are written as 0.  bf16 rounds to nearest even, and the words that key and
- * key ^ 1 share are read and written whole: not by two threads at once. */
-#define NDL_DECL_KV_STORE(name, cell)                                          \
-    void name(cell *kpage, cell *vpage, int key, const float *k,               \
-              const float *v, int hd)
-
-/* One page of keys for `rows` query rows that share a kv head; row r sees
- * keys 0 .. n_keys[r]-1 of the page, 1 <= n_keys[r] <= 256.
- *   s[r][j] = (sum over d of q[r][d] * k[j][d], one fma chain) * scale
- *   m[r] = max of s[r][j];  p = exp(s - m);  masked keys count 0
- *   l[r] = sum of p in 16 lanes (key mod 16), folded
- *   o[r][i] = sum over visible keys j in order of p[r][j] * v[j][i] (fma),
- *             i < hp, stride hp
- * scratch: (rows, 256) floats, 64-byte aligned; o may hold other things until
- * the kernel returns.
- *
- * At level "bf16" attend_bf16 has bits of its own, the same on all processors
- * that have the dot product of pairs:
- *   - q is rounded to bf16; s is one chain over the pairs of d in order,
- *     started from +0, then scaled;
- *   - m, p and l are as above: l sums p before it is rounded;
- *   - for o, p is rounded to bf16: one chain over the pairs of keys in order,
- *     from +0 to the pair of the row's last key.  Where n_keys is odd that pair
- *     is completed by p = +0 and v = +0, whatever the page holds.
- * Roundings are to nearest even, denormals count as 0.  So a row does not
- * depend on the tile, on what other rows see, or on keys that it does not:
- * running on with p = 0 would not do, as 0 * v is a NaN for a v that is not
- * finite and turns a sum of -0 into +0. */
-#define NDL_DECL_ATTEND(name, cell)                                            \
-    void name(float *o, float *m, float *l, const float *const *q,             \
-              const cell *kpage, const cell *vpage, const int *n_keys,         \
-              int rows, int hd, float scale, float *scratch)
-
-/* Merge the result of a later page (o2, m2, l2) into (o, m, l), stride hp:
- * n = max(m, m2), a = exp(m - n), b = exp(m2 - n); l = fma(l, a, l2 * b);
- * o = fma(o, a, o2 * b); m = n. */
-#define NDL_DECL_ATTEND_MERGE(name)                                            \
-    void name(float *o, float *m, float *l, const float *o2, const float *m2,  \
-              const float *l2, int rows, int hd)
-
 /* y[i] = exp(x[i]); <= 2 ULP; 0 below -87.33654, inf above 88.72283;
  * y may be x. */
 #define NDL_DECL_EXP(name) void name(float *y, const float *x, int n)
@@ -130,11 +83,6 @@ typedef NDL_DECL_SWIGLU((*ndl_swiglu_fn));
 typedef NDL_DECL_GELU((*ndl_gelu_fn));
 typedef NDL_DECL_ADD((*ndl_add_fn));
 typedef NDL_DECL_BIAS((*ndl_bias_fn));
-typedef NDL_DECL_KV_STORE((*ndl_kv_store_f32_fn), float);
-typedef NDL_DECL_KV_STORE((*ndl_kv_store_bf16_fn), uint16_t);
-typedef NDL_DECL_ATTEND((*ndl_attend_f32_fn), float);
-typedef NDL_DECL_ATTEND((*ndl_attend_bf16_fn), uint16_t);
-typedef NDL_DECL_ATTEND_MERGE((*ndl_attend_merge_fn));
 typedef NDL_DECL_EXP((*ndl_exp_fn));
 
 typedef struct ndl_kernels {
@@ -153,8 +101,10 @@ typedef struct ndl_kernels {
     ndl_gelu_fn gelu;
     ndl_add_fn add;
     ndl_bias_fn bias;
-    ndl_kv_store_f32_fn kv_store_f32;
-    ndl_kv_store_bf16_fn kv_store_bf16;
+    ndl_store_f32_fn k_store_f32, v_store_f32;
+    ndl_store_bf16_fn k_store_bf16, v_store_bf16;
+    ndl_store_int8_fn k_store_int8, v_store_int8;
+    ndl_widen_fn k_widen, v_widen;
     ndl_attend_f32_fn attend_f32;
     ndl_attend_bf16_fn attend_bf16;
     ndl_attend_merge_fn attend_merge;

@@ -48,14 +48,18 @@ NDL_INLINE void store_half(uint16_t *cells, __m256 v, int key)
     _mm256_storeu_si256((void *)cells, new);
 }
 
-NDL_DECL_KV_STORE(ndl_kv_store_bf16_avx2, uint16_t)
+NDL_DECL_K_STORE(ndl_k_store_bf16_avx2, uint16_t)
+{
+    uint16_t *column = page + (size_t)(key / NDL_LANES) * NDL_LANES * hd +
+                       (size_t)(key % NDL_LANES) * 2;
+    for (int i = 0; i < hd; i += 8)
+        store_pairs(column + (size_t)i * NDL_LANES, x + i, hd - i);
+}
+
+NDL_DECL_V_STORE(ndl_v_store_bf16_avx2, uint16_t)
 {
     const int hp = ndl_lanes_round(hd);
-    uint16_t *column = kpage + (size_t)(key / NDL_LANES) * NDL_LANES * hd +
-                       (size_t)(key % NDL_LANES) * 2;
-    uint16_t *line = vpage + (size_t)(key / 2) * hp * 2;
-    for (int i = 0; i < hd; i += 8)
-        store_pairs(column + (size_t)i * NDL_LANES, k + i, hd - i);
+    uint16_t *line = page + (size_t)(key / 2) * hp * 2;
     for (int i = 0; i < hp; i += 8)
-        store_half(line + 2 * i, ndl_load_first(v + i, hd - i), key);
+        store_half(line + 2 * i, ndl_load_first(x + i, hd - i), key);
 }

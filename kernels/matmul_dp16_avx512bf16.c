@@ -78,7 +78,7 @@ NDL_INLINE void run(const ndl_tile *t, const uint16_t *w, float *y,
     ndl_tile_end(t, acc, y, rows, panels);
 }
 
-NDL_TILE_RUN(uint16_t)
+NDL_TILE_RUN(uint16_t, NDL_TILE_WIDE)
 
 NDL_DECL_MATMUL16(ndl_matmul_dp16_avx512bf16)
 {

@@ -15,15 +15,17 @@
  * (weights in L2; one core of a Zen 4 EPYC shared with other work, GCC 12.)
  * From memory, up to 6 rows are bound by it, and 4 panels side by side draw
  * more than 3 fetched ahead do: 23 to 25 GB/s against 18 to 22 (4 rows, N x K
- * = 4096 x 4096); 8 panels draw the same.  In a tile of one panel, which is
- * what may be left over of the width, each activation is used once and
- * broadcast inside the FMA.
+ * = 4096 x 4096); 8 panels draw the same.  1 row draws 34.8 GB/s from one
+ * panel, the FMAs of which would allow 59, 34.1 from 2 and 33.5 from 4.  In a
+ * tile of one panel, which is what may be left over of the width, each
+ * activation is used once and broadcast inside the FMA.
  */
 #include "tile_avx512.h"
 #include "variants.h"
 
 enum {
     LINE = NDL_LANES, /* cells of one k of a panel */
+    LONE = 1,         /* panels of a tile of 1 row */
     /* 96 KB of weights in L2, 16 KB of activations of a tile in L1. */
     K_BLOCK = 512
 };
@@ -56,7 +58,7 @@ NDL_INLINE void run(const ndl_tile *t, const float *w, float *y, const int rows,
     ndl_tile_end(t, acc, y, rows, panels);
 }
 
-NDL_TILE_RUN(float)
+NDL_TILE_RUN(float, LONE)
 
 NDL_DECL_MATMUL(ndl_matmul_f32_avx512, float)
 {

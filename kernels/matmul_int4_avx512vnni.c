@@ -16,10 +16,8 @@
 #include "simd_avx2.h"
 #include "variants.h"
 
-enum {
-    ROWS = 8,
-    FETCH = 3 /* rows; fewer leave the CPU time to look ahead by itself */
-};
+/* 10 to 16 rows spill: 12 rows 76 % of the peak for 78. */
+enum { ROWS = 8 };
 
 /* The weights of a block: 4 x 4 k in the low halves, and in the high halves 16
  * times the 4 x 4 that follow, which spares a shift of each. */
@@ -65,15 +63,19 @@ NDL_INLINE void run(const ndl_int4_tile *t, const int rows)
     const size_t kp = t->nb * NDL_INT4_K, starts = 4 * t->nb;
     uintptr_t ahead = t->ahead;
     __m512 acc[ROWS];
+    /* The lines of y are on their way while the tile computes. */
     NDL_UNROLL for (int r = 0; r < rows; r++)
     {
+        _mm_prefetch((const char *)(t->y + (size_t)r * t->ldy), _MM_HINT_T0);
         acc[r] = _mm512_setzero_ps();
         a[r] = t->a + (size_t)r * t->lda;
     }
     for (size_t q = 0, s = kp; q < kp; q += NDL_INT4_K, s += 4) {
         cells u;
         unpack(&u, t->w + 8 * q);
-        if (rows >= FETCH) ndl_int4_fetch(ahead);
+        ndl_int4_fetch(ahead);
+        /* From 2 rows 1 to 2 % faster, 1 row 4 % slower. */
+        if (rows > 1) ndl_int4_fetch_scales(scales + q);
         ahead += t->ahead_step;
         const __m512 ws = _mm512_cvtph_ps(
             _mm256_loadu_si256((const __m256i *)(const void *)(scales + q)));

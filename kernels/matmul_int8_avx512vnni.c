@@ -2,33 +2,30 @@
  * matmul_int8_avx512vnni.c - products with int8 weights, AVX-512 VNNI: which
  * tile when.
  *
- * Up to 8 rows are one tile over all of k, in which every weight is used once
- * and the rate is that of memory.  More rows pass one tile of them after the
- * other over a part of w that stays in L2, panel by panel, so that a tile's
- * activations stay in L1; sums pass from one span of k to the next through y.
- *
- * Weights in L1 instead (2 panels, k 512) and rows innermost gave 72 % of the
- * peak for 81 % at 192 rows, as each tile then begins and ends four times as
- * often.  Parts of 128 to 512 KB, spans of 1536 to 3072 and passes of 96 to 192
- * rows differ by less than the noise (N x K = 5632 x 2048 and 2048 x 5632,
- * blocks of 64, one core of a Zen 4 EPYC shared with other work).
+ * Up to 12 rows are one tile, in which every weight is used once and fetched
+ * ahead of use.  More rows pass one tile of them after the other over a part
+ * of w that stays in L2, panel by panel, and fetch the next part meanwhile.
  */
 #include "shares.h"
 #include "tile_int8.h"
 #include "variants.h"
 
+/* One core of a Zen 4 EPYC shared with other work, blocks of 64.  512 rows by
+ * k 2048: passes of 64, 96, 128 and 192 rows give 83.8, 84.3, 83.9 and 84.1 %
+ * of the peak; by k 5632: 83.9, 83.5, 83.1 and 82.6; by k 14336: 84.3, 83.4,
+ * 83.4 and 83.3.  Hence bytes; spans of k, whose sums go through y, gave 78 %
+ * for 82 at 16 rows by k 5632.  Parts of 128, 256 and 512 KB: 82.5, 83.8 and
+ * 83.3 % at k 2048, 82.8, 83.9 and 82.9 at k 5632. */
 enum {
-    TILE_ROWS = 6,          /* when there is more than one tile            */
-    PASS_ROWS = 192,        /* rows that share one pass over w             */
-    SPAN = 2048,            /* of k: 12 KB of a tile's activations in L1   */
-    PART_BYTES = 256 << 10, /* of weights, of 1 MB L2                      */
-    WIDEST = 2,             /* panels of a tile of 6 rows                  */
-    AHEAD = 16384,          /* bytes that a lone tile fetches ahead         */
+    PASS_BYTES = 400 << 10, /* of activations that share one pass over w */
+    PASS_LEAST = 24,        /* rows of it                                */
+    PART_BYTES = 256 << 10, /* of weights                                */
+    AHEAD = 16384,          /* bytes that a lone tile fetches ahead      */
     LINE = 64
 };
 
-/* Rows `first` and on of a tile that has all else. */
-static ndl_tile8 tile_of(const ndl_tile8 *all, int first, int rows)
+/* Rows `first` .. `end` - 1 of a tile that has all else. */
+static ndl_tile8 tile_of(const ndl_tile8 *all, int first, int end)
 {
     ndl_tile8 t = *all;
     const size_t skip = (size_t)first * all->lda;
@@ -36,87 +33,68 @@ static ndl_tile8 tile_of(const ndl_tile8 *all, int first, int rows)
     t.q += skip;
     t.scale += skip / sizeof *t.scale;
     t.start += skip / sizeof *t.start;
-    t.rows = rows;
+    t.rows = end - first;
     return t;
 }
 
-/* Every tile of rows over a part.  The last one fetches the next part
- * meanwhile: without that the first one waits for memory and the others leave
- * memory idle (12 rows: 55 -> 74 % of the peak, 24 rows: 64 -> 77 %). */
+/* Every tile of rows over a part.  Each of them fetches an even share of each
+ * panel of the next part meanwhile: when the last one fetched all, it waited
+ * for memory, and the others left memory idle (13 rows: 71 -> 83 % of the peak,
+ * 16 rows: 80 -> 82 %). */
 static void every_tile(const ndl_tile8 *part)
 {
-    const int tiles = ndl_parts(part->rows, TILE_ROWS);
+    const int tiles = ndl_parts(part->rows, NDL_TILE8_ROWS);
+    const int lines = part->blocks * part->lines;
+    const uintptr_t next =
+        (uintptr_t)part->w + (size_t)part->panels * part->panel;
     for (int i = 0; i < tiles; i++) {
         const int first = ndl_even_begin(part->rows, tiles, i);
         const int end = ndl_even_begin(part->rows, tiles, i + 1);
-        ndl_tile8 t = tile_of(part, first, end - first);
-        t.end_ahead = i + 1 < tiles ? 0 : t.blocks;
+        ndl_tile8 t = tile_of(part, first, end);
+        t.ahead = next + (size_t)ndl_even_begin(lines, tiles, i) * LINE;
+        t.ahead_step = (size_t)ndl_parts(LINE, tiles);
         ndl_tile_int8_avx512vnni(&t);
     }
 }
 
-/* Some panels, span by span of k. */
-static void every_span(const ndl_tile8 *some, int spans)
-{
-    for (int i = 0; i < spans; i++) {
-        const int b = ndl_even_begin(some->blocks, spans, i);
-        const size_t first = (size_t)b * (size_t)some->lines;
-        ndl_tile8 part = *some;
-        part.blocks = ndl_even_begin(some->blocks, spans, i + 1) - b;
-        part.carry = i > 0;
-        part.q += first * 4;
-        part.scale += b;
-        part.start += b;
-        part.w += first * LINE;
-        part.scales += (size_t)b * NDL_LANES;
-        part.ahead = (size_t)part.blocks * (size_t)some->lines * LINE;
-        if (i + 1 == spans)
-            part.ahead = (size_t)some->panels * some->panel - first * LINE;
-        every_tile(&part);
-    }
-}
-
-/* How many panels make a part: whole wide tiles. */
-static int panels_of_part(const ndl_tile8 *all, int spans)
-{
-    const size_t fit = PART_BYTES / (all->panel / (size_t)spans + 1);
-    return fit < WIDEST ? WIDEST : (int)(fit / WIDEST) * WIDEST;
-}
-
 static void every_part(const ndl_tile8 *all)
 {
-    const int k = all->blocks * all->lines * 4;
-    const int spans = k > 0 ? ndl_parts(k, SPAN) : 1;
-    const int most = panels_of_part(all, spans);
+    const size_t fit = PART_BYTES / (all->panel + 1);
+    const int most = fit < 1 ? 1 : (int)fit;
     for (int p = 0; p < all->panels; p += most) {
-        ndl_tile8 some = *all;
-        some.panels = ndl_smaller(most, all->panels - p);
-        some.y += (size_t)p * NDL_LANES;
-        some.w += (size_t)p * all->panel;
-        some.scales += (size_t)p * all->scale_panel;
-        every_span(&some, spans);
+        ndl_tile8 part = *all;
+        part.panels = ndl_smaller(most, all->panels - p);
+        part.y += (size_t)p * NDL_LANES;
+        part.w += (size_t)p * all->panel;
+        part.scales += (size_t)p * all->scale_panel;
+        every_tile(&part);
     }
 }
 
 static void every_pass(const ndl_tile8 *all)
 {
-    const int passes = ndl_parts(all->rows, PASS_ROWS);
+    const size_t k = all->panel / NDL_LANES;
+    const int fit = (int)(PASS_BYTES / (k + 1)) / NDL_TILE8_ROWS;
+    const int most = fit * NDL_TILE8_ROWS;
+    const int passes =
+        ndl_parts(all->rows, most < PASS_LEAST ? PASS_LEAST : most);
     for (int i = 0; i < passes; i++) {
-        const int first = ndl_even_begin(all->rows, passes, i);
-        const int end = ndl_even_begin(all->rows, passes, i + 1);
-        const ndl_tile8 t = tile_of(all, first, end - first);
+        const int first =
+            ndl_even_groups_begin(all->rows, NDL_TILE8_ROWS, passes, i);
+        const int end =
+            ndl_even_groups_begin(all->rows, NDL_TILE8_ROWS, passes, i + 1);
+        const ndl_tile8 t = tile_of(all, first, end);
         every_part(&t);
     }
 }
 
-/* Up to 8 rows.  From 4 on a tile computes too long on a line for the CPU to
- * look far ahead; fetching ahead helps (6 rows: 50 -> 75 % of the peak, 8 rows:
- * 47 -> 82 %; 4 KB ahead 52 and 69).  Fewer rows it slows down by a third. */
+/* Up to 12 rows: from 4 on a tile computes too long on a line for the CPU to
+ * look far ahead.  4 KB ahead gives 21 GB/s at 6 rows, 16 KB 30, and so do 32
+ * to 128 KB. */
 static void one_tile(ndl_tile8 t)
 {
-    t.in_cache = false;
-    t.ahead = AHEAD;
-    t.end_ahead = t.blocks;
+    t.ahead = (uintptr_t)t.w + AHEAD;
+    t.ahead_step = LINE;
     ndl_tile_int8_avx512vnni(&t);
 }
 
@@ -138,8 +116,7 @@ NDL_DECL_MATMUL8(ndl_matmul_int8_avx512vnni)
                             .rows = rows,
                             .panels = panels,
                             .blocks = nb,
-                            .lines = block / 4,
-                            .in_cache = true };
+                            .lines = block / 4 };
     if (rows <= 0) return;
     if (rows <= NDL_TILE8_ROWS)
         one_tile(all);

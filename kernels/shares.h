@@ -21,4 +21,12 @@ static inline int ndl_smaller(int a, int b)
     return a < b ? a : b;
 }
 
+/* As ndl_even_begin, but parts are whole groups of `size`: tiles of rows, of
+ * which only the last may then be smaller. */
+static inline int ndl_even_groups_begin(int total, int size, int n, int i)
+{
+    const int groups = ndl_parts(total, size);
+    return ndl_smaller(ndl_even_begin(groups, n, i) * size, total);
+}
+
 #endif /* NDL_SHARES_H */

@@ -1,18 +1,17 @@
 /*
- * tile_int8.h - the microkernel under products with int8 weights: up to 8 rows
- * of rows8 by some panels over some blocks of k, sums in registers.
+ * tile_int8.h - the microkernel under products with int8 weights: up to 12
+ * rows of rows8 by some panels, sums in registers.
  *
  * What it reads of a row lies in three places that move at their own pace, so
- * a tile carries three pointers, all of its first row and first block.
+ * a tile carries three pointers, all of its first row.
  */
 #ifndef NDL_TILE_INT8_H
 #define NDL_TILE_INT8_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { NDL_TILE8_ROWS = 8 };
+enum { NDL_TILE8_ROWS = 12 };
 
 typedef struct ndl_tile8 {
     float *y;
@@ -24,16 +23,15 @@ typedef struct ndl_tile8 {
     const uint8_t *w;
     const uint16_t *scales;
     size_t panel, scale_panel; /* cells from a panel to the next */
-    int rows;                  /* 1 .. 8                         */
+    int rows;                  /* 1 .. 12                        */
     int panels;
     int blocks;
-    int lines;     /* of 4 k in a block: 16 or 8                           */
-    bool carry;    /* continue the sums that y holds, else start from +0   */
-    bool in_cache; /* w, at the latest when the next tile passes over it */
-    /* In blocks 0 .. end_ahead - 1, fetch into L2 what lies `ahead` bytes after
-     * each line; it may be past the end of w.  Up to 3 rows do not. */
-    size_t ahead;
-    int end_ahead;
+    int lines; /* of 4 k in a block: 16 or 8 */
+    /* What to fetch into L2 meanwhile, `ahead_step` bytes further a line of w.
+     * It may lie past the end of w: fetching never faults.  Up to 3 rows do
+     * not. */
+    uintptr_t ahead;
+    size_t ahead_step;
 } ndl_tile8;
 
 void ndl_tile_int8_avx512vnni(const ndl_tile8 *t);

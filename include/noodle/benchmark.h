@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "noodle/kv_types.h"
 #include "noodle/load.h"
 #include "noodle/mix.h"
 #include "noodle/model.h"
@@ -35,7 +36,6 @@ typedef struct ndl_benchmark_facts {
     int64_t n_params;
     int context;
     ndl_load load;       /* how the weights were loaded */
-    ndl_dtype kv_dtype;  /* that a run would take       */
     const char *kernels; /* "avx2"; static              */
     int n_cpus;          /* that this process may use   */
 } ndl_benchmark_facts;
@@ -47,7 +47,7 @@ typedef struct ndl_benchmark_place {
     int n_seqs;     /* sequences at once                  */
     int depth;      /* keys of each before a test begins  */
     int room;       /* positions that the longest test adds */
-    ndl_dtype kv_dtype;
+    ndl_kv_types kv_types;
 } ndl_benchmark_place;
 
 /* Tokens of each sequence: of a prompt, then written one by one. */

@@ -62,13 +62,13 @@ typedef struct ndl_cluster {
  * @return NDL_OK; NDL_ENOINPUT; NDL_EDATA naming node and field; NDL_EOS.
  */
 ndl_status ndl_cluster_load(ndl_cluster *out, const char *path,
-                            const ndl_model *m, ndl_mix mix, ndl_dtype kv_dtype,
-                            const ndl_profile *profile);
+                            const ndl_model *m, ndl_mix mix,
+                            ndl_kv_types kv_types, const ndl_profile *profile);
 
 /** The same from text of `n` bytes; `what` names it in messages. */
 ndl_status ndl_cluster_parse(ndl_cluster *out, const char *text, size_t n,
                              const char *what, const ndl_model *m, ndl_mix mix,
-                             ndl_dtype kv_dtype, const ndl_profile *profile);
+                             ndl_kv_types kv_types, const ndl_profile *profile);
 
 /** The ranks of a profile that may host a stage, in rank order.
  * @return NDL_OK; what ndl_cost_fit returns. */

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "noodle/kv_types.h"
 #include "noodle/mix.h"
 #include "noodle/model.h"
 #include "noodle/status.h"
@@ -90,7 +91,8 @@ typedef struct ndl_cost_peaks {
  * being those of the weights file.
  * @return NDL_OK; what ndl_layout_bytes returns. */
 ndl_status ndl_cost_estimate(ndl_cost *out, const ndl_model *m, ndl_mix mix,
-                             ndl_dtype kv_dtype, const ndl_cost_peaks *peaks);
+                             ndl_kv_types kv_types,
+                             const ndl_cost_peaks *peaks);
 
 /** All times times `factor` > 0: a node that is like another, but slower. */
 void ndl_cost_scale(ndl_cost *c, double factor);

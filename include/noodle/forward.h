@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "kernels.h"
+#include "noodle/kv_types.h"
 #include "noodle/pool.h"
 #include "noodle/weights.h"
 
@@ -25,7 +26,7 @@ typedef struct ndl_forward_limits {
     int max_rows;  /* of a batch                      */
     int max_spans; /* sequences of a batch            */
     int n_slots, context;
-    ndl_dtype kv_dtype;
+    ndl_kv_types kv_types;
 } ndl_forward_limits;
 
 enum { NDL_LOGITS_ROWS = 16 }; /* rows that the head computes at a time */

@@ -21,7 +21,7 @@
 typedef struct ndl_probe_setup {
     const ndl_model *model;
     ndl_mix mix;
-    ndl_dtype kv_dtype;
+    ndl_kv_types kv_types;
     const ndl_kernels *kernels;
     int n_threads;   /* of this rank; 0: it hosts nothing and only takes part */
     double spin_sec; /* of its pool */

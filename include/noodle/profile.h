@@ -58,7 +58,7 @@ typedef struct ndl_profile {
 typedef struct ndl_profile_facts {
     const ndl_model *model;
     ndl_mix mix;
-    ndl_dtype kv_dtype;
+    ndl_kv_types kv_types;
     unsigned cpu_flags;  /* that all ranks use */
     const char *kernels; /* name of the kernel set */
     int n_ranks;

@@ -14,7 +14,7 @@ typedef struct ndl_profiling_setup {
     const ndl_model *model;
     const char *config; /* JSON text of the model, for the other ranks */
     ndl_mix mix;
-    ndl_dtype kv_dtype;
+    ndl_kv_types kv_types;
     ndl_load load;
     int chunk_rows, context, n_slots;
     int n_threads;        /* of a stage; 0: from the affinity */

@@ -40,8 +40,9 @@ typedef struct ndl_session_setup {
     ndl_comm *comm;
     ndl_store *store; /* the open weights file, borrowed */
     const ndl_model *model;
-    ndl_mix mix;       /* of the weights */
-    const char *split; /* the user's; NULL: as plan_by says */
+    ndl_mix mix;           /* of the weights */
+    ndl_kv_types kv_types; /* of the KV cache */
+    const char *split;     /* the user's; NULL: as plan_by says */
     ndl_plan_by plan_by;
     const char *plan_file;    /* NDL_PLAN_BY_FILE */
     const char *save_profile; /* what was measured goes here, or NULL */
@@ -86,6 +87,7 @@ typedef struct ndl_session_result {
     double end_sec;
     double rank0_cpu_sec; /* processor time of rank 0 between these  */
     const char *kernels;  /* what all stages use, static             */
+    ndl_kv_types kv_types;
 } ndl_session_result;
 
 /** Collective, rank 0: lead a run.  @param[out] result  the caller frees it

@@ -44,7 +44,8 @@ typedef struct ndl_wire_job {
     uint32_t n_slots;     /* sequences with KV at the same time              */
     uint32_t context;     /* positions of a slot                             */
     uint32_t max_rows;    /* rows of a batch, at most                        */
-    uint32_t kv_dtype;    /* ndl_dtype                                       */
+    uint16_t type_k;      /* ndl_dtype of the keys in the KV cache           */
+    uint16_t type_v;      /* and of the values                               */
     uint32_t cpu_flags;   /* kernels that all stages use                     */
     uint32_t log_level;   /* ndl_log_level                                   */
     uint32_t sleep_only;  /* 1: threads exceed cores, nobody spins           */
@@ -74,7 +75,7 @@ typedef struct ndl_wire_place {
 typedef struct ndl_wire_probe {
     uint32_t magic;
     uint8_t mix[NDL_WIRE_MIX]; /* ndl_mix of the weights */
-    uint32_t kv_dtype;         /* ndl_dtype */
+    uint16_t type_k, type_v;   /* ndl_dtype of keys, of values */
     uint32_t cpu_flags;        /* kernels that all use */
     uint32_t load;             /* ndl_load */
     uint32_t chunk_rows, context, n_slots;

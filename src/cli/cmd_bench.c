@@ -16,6 +16,7 @@
 #include "noodle/clock.h"
 #include "noodle/topology.h"
 #include "noodle/version.h"
+#include "noodle/weights.h"
 #include "output.h"
 #include "progress_line.h"
 #include "session_options.h"
@@ -34,8 +35,6 @@ typedef struct wishes {
     ndl_counts threads, rows, seqs, depths;
     ndl_benchmark_test tests[MOST_TESTS];
     int n_tests, room; /* room: positions of the longest test */
-    bool has_kv_dtype;
-    ndl_dtype kv_dtype;
 } wishes;
 
 typedef struct bench {
@@ -45,6 +44,7 @@ typedef struct bench {
     ndl_topology topology;
     ndl_benchmark *benchmark;
     ndl_benchmark_watch watch;
+    ndl_kv_types kv_types;
     ndl_output output;
     ndl_progress_line line;
     char now[160], model_type[128];
@@ -80,29 +80,10 @@ static ndl_status read_tests(wishes *w, const ndl_options *o)
                                 "-pg with tokens");
 }
 
-static ndl_status read_kv_dtype(wishes *w, const ndl_options *o)
-{
-    const char *k = o->bench_type_k, *v = o->bench_type_v;
-    const char *name = k ? k : v;
-    w->has_kv_dtype = name != NULL;
-    if (!name) return NDL_OK;
-    if (k && v && strcmp(k, v) != 0)
-        return NDL_FAIL(NDL_EUSAGE,
-                        "-ctk %.20s, -ctv %.20s: keys and values have one "
-                        "type: give both the same",
-                        k, v);
-    if (ndl_dtype_parse(name, &w->kv_dtype) &&
-        (w->kv_dtype == NDL_F32 || w->kv_dtype == NDL_BF16))
-        return NDL_OK;
-    return NDL_FAIL(NDL_EUSAGE, "%s %.20s: give f32 or bf16",
-                    k ? "-ctk" : "-ctv", name);
-}
-
 static ndl_status read_wishes(wishes *w, const ndl_options *o)
 {
     NDL_TRY(ndl_bench_format_parse(&w->format, o->bench_format));
     NDL_TRY(ndl_session_options_load(o->load, &w->load));
-    NDL_TRY(read_kv_dtype(w, o));
     /* No thread is all of them, which only the machine knows. */
     NDL_TRY(ndl_counts_parse(&w->threads, "-t", &o->bench_threads, 0, 0,
                              MOST_THREADS));
@@ -211,8 +192,8 @@ static ndl_bench_row make_row(const bench *b, const ndl_benchmark_place *p,
         .n_ubatch = p->chunk_rows,
         .n_threads = p->n_threads,
         .n_seqs = p->n_seqs,
-        .type_k = ndl_dtype_name(p->kv_dtype),
-        .type_v = ndl_dtype_name(p->kv_dtype),
+        .type_k = ndl_dtype_name(p->kv_types.k),
+        .type_v = ndl_dtype_name(p->kv_types.v),
         .load = ndl_load_name(f->load),
         .n_prompt = test->n_prompt,
         .n_gen = test->n_gen,
@@ -292,7 +273,7 @@ static ndl_benchmark_place place_of(const bench *b, int i)
         .n_seqs = seqs,
         .depth = depth,
         .room = w->room,
-        .kv_dtype = w->has_kv_dtype ? w->kv_dtype : f->kv_dtype,
+        .kv_types = b->kv_types,
     };
 }
 
@@ -316,8 +297,22 @@ static ndl_status run_places(bench *b)
     return st != NDL_OK ? st : end;
 }
 
+/* Before the weights are loaded, which may take minutes. */
+static ndl_status read_kv_types(bench *b)
+{
+    ndl_store *store = NULL;
+    ndl_model model;
+    ndl_mix mix;
+    NDL_TRY(ndl_store_open(&store, b->path));
+    ndl_status st = ndl_weights_read_model(store, &model, &mix);
+    ndl_store_close(&store);
+    NDL_TRY(st);
+    return ndl_session_options_kv_types(b->cli->options, mix, &b->kv_types);
+}
+
 static ndl_status measure(bench *b)
 {
+    NDL_TRY(read_kv_types(b));
     NDL_TRY(ndl_topology_read(&b->topology));
     ndl_progress_line_begin(&b->line, "bench", b->cli->signal);
     ndl_status st =

@@ -13,6 +13,7 @@
 #include "noodle/weights.h"
 #include "output.h"
 #include "progress_line.h"
+#include "session_options.h"
 
 enum { MAX_PARALLEL = 64 };
 
@@ -21,6 +22,7 @@ typedef struct model_file {
     ndl_store *store;
     ndl_model model;
     ndl_mix mix;
+    ndl_kv_types kv_types;
 } model_file;
 
 /* One command at work. */
@@ -42,7 +44,9 @@ static ndl_status open_file(model_file *f, const char *given)
 {
     NDL_TRY(ndl_model_path(given, &f->path));
     NDL_TRY(ndl_store_open(&f->store, f->path));
-    return ndl_weights_read_model(f->store, &f->model, &f->mix);
+    NDL_TRY(ndl_weights_read_model(f->store, &f->model, &f->mix));
+    f->kv_types = ndl_kv_types_default(f->mix);
+    return NDL_OK;
 }
 
 static void close_file(model_file *f)
@@ -134,6 +138,7 @@ static ndl_status run_pass(eval *e, const model_file *f, bool is_base)
         .store = f->store,
         .model = &f->model,
         .mix = f->mix,
+        .kv_types = f->kv_types,
         .split = o->split,
         .n_threads = o->threads,
         .context = e->text.context,
@@ -252,6 +257,7 @@ static ndl_status prepare(eval *e)
     const ndl_options *o = e->cli->options;
     ndl_tokenizer *tokenizer = NULL;
     NDL_TRY(open_file(&e->model, o->model));
+    NDL_TRY(ndl_session_options_kv_types(o, e->model.mix, &e->model.kv_types));
     NDL_TRY(ndl_tokenizer_load(&tokenizer, e->model.store));
     const ndl_status st =
         ndl_eval_text_read(&e->text, o, tokenizer, &e->model.model);
@@ -288,6 +294,8 @@ static ndl_status report(const eval *e)
     ndl_eval_report r = { .text = &e->text,
                           .model = e->model.path,
                           .against = e->base.path,
+                          .kv_types = e->model.kv_types,
+                          .base_kv_types = e->base.kv_types,
                           .n_tokens = e->n_scores };
     char *text = NULL;
     size_t n = 0;

@@ -5,6 +5,7 @@
 #include "ids.h"
 #include "noodle/session.h"
 #include "noodle/weights.h"
+#include "session_options.h"
 
 static bool ignore_token(void *arg, int request, int32_t id, double now)
 {
@@ -22,6 +23,8 @@ static ndl_status lead(ndl_cli *cli, ndl_store *store, const ndl_model *model,
 {
     const ndl_options *o = cli->options;
     ndl_session_result result = { 0 };
+    ndl_kv_types kv_types;
+    NDL_TRY(ndl_session_options_kv_types(o, mix, &kv_types));
     const int limit = o->context > 0 ? o->context : model->context;
     if (limit > model->context || n > (size_t)limit)
         return NDL_FAIL(NDL_EDATA,
@@ -36,6 +39,7 @@ static ndl_status lead(ndl_cli *cli, ndl_store *store, const ndl_model *model,
         .store = store,
         .model = model,
         .mix = mix,
+        .kv_types = kv_types,
         .split = o->split,
         .n_threads = o->threads,
         .context = (int)n,

@@ -33,17 +33,18 @@ static const char *params_text(int64_t n, char buf[32])
 
 static void print_question(const ndl_plan_question *q, FILE *out)
 {
-    char kv[32], params[32], dtype[NDL_MIX_TEXT];
+    char kv[32], params[32], dtype[NDL_MIX_TEXT], types[NDL_KV_TYPES_TEXT];
     const ndl_plan_costs *c = &q->costs;
     ndl_mix_write(q->mix, dtype);
+    ndl_kv_types_write(q->kv_types, types);
     fprintf(
         out,
-        "%s of %d blocks, %s parameters in %s, KV cache of %s for %d "
+        "%s of %d blocks, %s parameters in %s, KV cache of %s in %s for %d "
         "sequences of %d tokens\n%d nodes (%s)\n\n",
         q->model.arch, q->model.n_layers,
         params_text(ndl_model_params(&q->model), params), dtype,
         ndl_plan_bytes_text((uint64_t)c->n_blocks * c->kv_bytes, kv, sizeof kv),
-        q->n_slots, q->context, ndl_cluster_size(&q->cluster),
+        types, q->n_slots, q->context, ndl_cluster_size(&q->cluster),
         q->cluster.source);
 }
 

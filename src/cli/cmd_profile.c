@@ -63,7 +63,8 @@ ndl_status ndl_cmd_profile(ndl_cli *cli)
         goto done;
     }
     setup.config = config;
-    setup.kv_dtype = ndl_mix_kv_dtype(setup.mix);
+    NDL_TRY_GOTO(done, st,
+                 ndl_session_options_kv_types(o, setup.mix, &setup.kv_types));
     setup.chunk_rows = o->rows;
     setup.context = context_of(o, &model);
     setup.n_slots = o->parallel > 0 ? o->parallel : DEFAULT_PARALLEL;

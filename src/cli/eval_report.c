@@ -19,6 +19,16 @@ static void print_share(FILE *out, const char *what, ndl_mean m)
             100.0 * m.error);
 }
 
+/* Said where the two differ: a difference that the weights do not explain. */
+static void print_types(const ndl_eval_report *r, FILE *out)
+{
+    char is[NDL_KV_TYPES_TEXT], was[NDL_KV_TYPES_TEXT];
+    if (ndl_kv_types_equal(r->kv_types, r->base_kv_types)) return;
+    ndl_kv_types_write(r->kv_types, is);
+    ndl_kv_types_write(r->base_kv_types, was);
+    fprintf(out, "KV cache in %s, of the base in %s\n", is, was);
+}
+
 static void print_comparison(const ndl_comparison *c, FILE *out)
 {
     print_mean(out, "  of the base", c->base.ppl);
@@ -40,6 +50,7 @@ void ndl_eval_report_print(const ndl_eval_report *r, FILE *out)
             "%zu tokens in %d windows of %d, of which the last %d count: %zu\n",
             r->text->n_ids, r->text->n, r->text->context, r->text->n_scored,
             r->n_tokens);
+    if (r->against) print_types(r, out);
     print_mean(out, "perplexity", r->perplexity.ppl);
     if (r->against) print_comparison(&r->comparison, out);
 }
@@ -73,9 +84,17 @@ static json_t *kl_json(const ndl_comparison *c)
                      real_json(c->kl_99), "max", real_json(c->kl_max));
 }
 
-static json_t *comparison_json(const ndl_comparison *c, const char *against)
+static void put_types(json_t *to, ndl_kv_types t)
 {
-    json_t *j = json_pack("{so}", "model", ndl_json_text(against));
+    json_object_set_new(to, "type_k", json_string(ndl_dtype_name(t.k)));
+    json_object_set_new(to, "type_v", json_string(ndl_dtype_name(t.v)));
+}
+
+static json_t *comparison_json(const ndl_eval_report *r)
+{
+    const ndl_comparison *c = &r->comparison;
+    json_t *j = json_pack("{so}", "model", ndl_json_text(r->against));
+    put_types(j, r->base_kv_types);
     put_perplexity(j, &c->base);
     put_mean(j, "perplexity_ratio", c->ratio);
     put_mean(j, "log_perplexity_ratio", c->log_ratio);
@@ -96,9 +115,8 @@ json_t *ndl_eval_report_json(const ndl_eval_report *r)
         t->context, "stride", t->stride, "scored_of_window", t->n_scored,
         "scored_tokens", (json_int_t)r->n_tokens);
     if (!j) return NULL;
+    put_types(j, r->kv_types);
     put_perplexity(j, &r->perplexity);
-    if (r->against)
-        json_object_set_new(j, "against",
-                            comparison_json(&r->comparison, r->against));
+    if (r->against) json_object_set_new(j, "against", comparison_json(r));
     return j;
 }

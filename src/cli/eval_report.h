@@ -8,11 +8,13 @@
 #include "eval_text.h"
 #include "noodle/evaluation.h"
 #include "noodle/json.h"
+#include "noodle/kv_types.h"
 
 typedef struct ndl_eval_report {
     const ndl_eval_text *text;
     const char *model, *against; /* paths; against NULL: nothing compared */
-    size_t n_tokens;             /* that count */
+    ndl_kv_types kv_types, base_kv_types;
+    size_t n_tokens; /* that count */
     ndl_perplexity perplexity;
     ndl_comparison comparison; /* if there is `against` */
 } ndl_eval_report;

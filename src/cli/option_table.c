@@ -165,11 +165,13 @@ const ndl_option ndl_option_table[] = {
       "128", "rows in one step, at most (default 128)" },
     { "-t, --threads", NDL_OPTION_LIST, AT(bench_threads), BENCH, NULL, 0, 0,
       "1,2", "threads; 0: the processors it may use (default 0)" },
-    { "-ctk, --cache-type-k", NDL_OPTION_TEXT, AT(bench_type_k), BENCH, NULL,
-      0, 0, "f32|bf16", "type of keys and values (default: f32 for f32 "
-      "weights, else bf16)" },
-    { "-ctv, --cache-type-v", NDL_OPTION_TEXT, AT(bench_type_v), BENCH, NULL,
-      0, 0, "f32|bf16", "the same: both have one type" },
+    { "-ctk, --cache-type-k", NDL_OPTION_TEXT, AT(type_k),
+      RUN | LOGITS | EVAL | PROFILE | PLAN | BENCH, NULL, 0, 0,
+      "f32|bf16|int8", "type of the keys in the KV cache (default: f32 for f32 "
+      "weights, else bf16); int8 is half of bf16" },
+    { "-ctv, --cache-type-v", NDL_OPTION_TEXT, AT(type_v),
+      RUN | LOGITS | EVAL | PROFILE | PLAN | BENCH, NULL, 0, 0,
+      "f32|bf16|int8", "the same of the values; f32 only beside f32" },
     { "-r, --repetitions", NDL_OPTION_INT, AT(bench_repeats), BENCH, "5", 1,
       1000, "N", "runs of each test" },
     { "--delay", NDL_OPTION_REAL, AT(bench_delay), BENCH, "0", 0, 3600, "SEC",
@@ -248,7 +250,9 @@ const ndl_command_entry ndl_command_table[] = {
       "of the perplexities, KL(base || this) of the distributions (0: the\n"
       "same), how often both have the same likeliest token, the largest\n"
       "difference of a logit, and the mean and RMS change of the\n"
-      "probability of the token that comes.  With several nodes\n"
+      "probability of the token that comes.  -ctk and -ctv are for -m; the\n"
+      "base keeps the types that it has by default, so that a model --against\n"
+      "itself shows what they change.  With several nodes\n"
       "--logits-file must be in a folder that all have, unless the last rank\n"
       "hosts the head both times.\n\n"
       "The numbers are the same on any number of ranks, to the last digit.\n\n"

@@ -48,6 +48,7 @@ typedef struct ndl_options {
     const char *plan, *save_profile, *load, *stage_in, *metrics;
     const char *shape, *nodes, *profile, *strategy, *order, *stage_limit;
     const char *read, *keep, *against, *logits_file;
+    const char *type_k, *type_v; /* of the KV cache */
     ndl_options_list emulate, pin;
     int stride, windows;
     int prompt_tokens, new_tokens, min_stages, max_stages;
@@ -58,7 +59,7 @@ typedef struct ndl_options {
     /* bench: lists of numbers (counts.h) */
     ndl_options_list bench_prompt, bench_gen, bench_both, bench_depth;
     ndl_options_list bench_seqs, bench_rows, bench_threads;
-    const char *bench_type_k, *bench_type_v, *bench_format;
+    const char *bench_format;
     int bench_repeats;
     double bench_delay;
     bool bench_no_warmup;

@@ -8,6 +8,7 @@
 #include "noodle/checkpoint.h"
 #include "noodle/file.h"
 #include "noodle/weights.h"
+#include "session_options.h"
 
 enum {
     MAX_CONFIG_BYTES = 1 << 20,
@@ -82,8 +83,7 @@ static ndl_status read_model(ndl_plan_question *q, const ndl_options *o)
     else
         NDL_TRY(read_weights(o->model, &q->model, &q->mix));
     if (o->dtype) NDL_TRY(ndl_mix_parse(&q->mix, o->dtype, NULL));
-    q->kv_dtype = ndl_mix_kv_dtype(q->mix);
-    return NDL_OK;
+    return ndl_session_options_kv_types(o, q->mix, &q->kv_types);
 }
 
 /* ---- the work ---- */
@@ -130,7 +130,7 @@ static ndl_status check_profile(const ndl_plan_question *q, const char *path)
     static const char *const keys[] = { "shape", "dtype", "kv_dtype" };
     const ndl_profile_facts facts = { .model = &q->model,
                                       .mix = q->mix,
-                                      .kv_dtype = q->kv_dtype,
+                                      .kv_types = q->kv_types,
                                       .kernels = "",
                                       .load = "" };
     json_t *asked = ndl_profile_signature(&facts);
@@ -152,9 +152,10 @@ static ndl_status check_profile(const ndl_plan_question *q, const char *path)
 }
 
 static ndl_status read_nodes(const ndl_plan_question *q, const char *path,
-                             ndl_mix mix, ndl_cluster *out)
+                             ndl_mix mix, ndl_kv_types kv_types,
+                             ndl_cluster *out)
 {
-    return ndl_cluster_load(out, path, &q->model, mix, ndl_mix_kv_dtype(mix),
+    return ndl_cluster_load(out, path, &q->model, mix, kv_types,
                             q->profile.n_ranks > 0 ? &q->profile : NULL);
 }
 
@@ -166,7 +167,8 @@ static ndl_status read_cluster(ndl_plan_question *q, const ndl_options *o)
         NDL_TRY(ndl_profile_load(&q->profile, o->profile));
         NDL_TRY(check_profile(q, o->profile));
     }
-    if (o->nodes) return read_nodes(q, o->nodes, q->mix, &q->cluster);
+    if (o->nodes)
+        return read_nodes(q, o->nodes, q->mix, q->kv_types, &q->cluster);
     return ndl_cluster_measured(&q->cluster, &q->profile);
 }
 
@@ -183,14 +185,14 @@ static int most_threads(const ndl_cluster *c)
 }
 
 static ndl_status read_costs(const ndl_plan_question *q, ndl_mix mix,
-                             ndl_plan_costs *out)
+                             ndl_kv_types kv_types, ndl_plan_costs *out)
 {
     const ndl_forward_limits limits = {
         .max_rows = q->workload.chunk_rows,
         .max_spans = q->n_slots,
         .n_slots = q->n_slots,
         .context = q->context,
-        .kv_dtype = ndl_mix_kv_dtype(mix),
+        .kv_types = kv_types,
     };
     return ndl_plan_costs_of(out, &q->model, mix, &limits,
                              most_threads(&q->cluster));
@@ -203,8 +205,11 @@ static ndl_status read_next(ndl_plan_question *q, const ndl_options *o)
     if (!o->nodes || o->profile ||
         !ndl_mix_equal(q->mix, ndl_mix_plain(NDL_F32)))
         return NDL_OK;
-    NDL_TRY(read_nodes(q, o->nodes, next, &q->next_cluster));
-    NDL_TRY(read_costs(q, next, &q->next_costs));
+    /* What the user chose stays; a default follows the weights. */
+    const ndl_kv_types kv =
+        o->type_k || o->type_v ? q->kv_types : ndl_kv_types_default(next);
+    NDL_TRY(read_nodes(q, o->nodes, next, kv, &q->next_cluster));
+    NDL_TRY(read_costs(q, next, kv, &q->next_costs));
     q->has_next = true;
     return NDL_OK;
 }
@@ -214,7 +219,7 @@ ndl_status ndl_plan_question_read(ndl_plan_question *q, const ndl_options *o)
     NDL_TRY(read_model(q, o));
     NDL_TRY(read_workload(q, o));
     NDL_TRY(read_cluster(q, o));
-    NDL_TRY(read_costs(q, q->mix, &q->costs));
+    NDL_TRY(read_costs(q, q->mix, q->kv_types, &q->costs));
     NDL_TRY(read_next(q, o));
     const ndl_strategy_context context = { .cluster = &q->cluster,
                                            .n_blocks = q->model.n_layers,

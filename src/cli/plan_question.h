@@ -12,7 +12,7 @@
 typedef struct ndl_plan_question {
     ndl_model model;
     ndl_mix mix;
-    ndl_dtype kv_dtype;
+    ndl_kv_types kv_types;
     ndl_profile profile; /* n_ranks 0: none */
     ndl_cluster cluster;
     ndl_plan_costs costs;

@@ -154,6 +154,10 @@ json_t *ndl_run_report_json(const ndl_texts *t, const ndl_session_result *r)
     json_object_set_new(all, "timings", timings_json(&s, r));
     json_object_set_new(all, "stages", stages_json(r));
     json_object_set_new(all, "kernels", json_string(r->kernels));
+    json_object_set_new(all, "type_k",
+                        json_string(ndl_dtype_name(r->kv_types.k)));
+    json_object_set_new(all, "type_v",
+                        json_string(ndl_dtype_name(r->kv_types.v)));
     json_object_set_new(all, "plan", ndl_plan_json(&r->plan));
     return all;
 }

@@ -11,6 +11,13 @@ ndl_status ndl_session_options_load(const char *name, ndl_load *out)
     return NDL_FAIL(NDL_EUSAGE, "--load %s: give auto, map or copy", name);
 }
 
+ndl_status ndl_session_options_kv_types(const ndl_options *o, ndl_mix mix,
+                                        ndl_kv_types *out)
+{
+    return ndl_kv_types_parse(out, o->type_k, o->type_v,
+                              ndl_kv_types_default(mix));
+}
+
 static ndl_status bad_emulate(const char *text)
 {
     return NDL_FAIL(NDL_EUSAGE,
@@ -126,6 +133,7 @@ ndl_status ndl_session_options_fill(ndl_session_options *s,
 {
     choose_plan(o, setup);
     NDL_TRY(check_plan(o, setup));
+    NDL_TRY(ndl_session_options_kv_types(o, setup->mix, &setup->kv_types));
     NDL_TRY(ndl_session_options_load(o->load, &setup->load));
     NDL_TRY(
         ndl_session_options_speeds(&o->emulate, setup->comm->size, &s->speeds));

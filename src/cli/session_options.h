@@ -26,12 +26,18 @@ typedef struct ndl_session_options {
 ndl_status ndl_session_options_speeds(const ndl_options_list *emulate, int size,
                                       double **speeds);
 
+/** -ctk and -ctv; what is not given is what weights of `mix` have.
+ * @return NDL_OK; NDL_EUSAGE. */
+ndl_status ndl_session_options_kv_types(const ndl_options *o, ndl_mix mix,
+                                        ndl_kv_types *out);
+
 /** --load.  @return NDL_OK; NDL_EUSAGE. */
 ndl_status ndl_session_options_load(const char *name, ndl_load *out);
 
 /**
- * Fill in what `run` decides by options: plan, strategy, load, stage-in,
- * emulation, metrics.  The setup borrows from `s`, which must not move.
+ * Fill in what `run` decides by options: plan, strategy, types of the KV
+ * cache, load, stage-in, emulation, metrics.  The setup borrows from `s`, which
+ * must not move.
  * @return NDL_OK; NDL_EUSAGE; NDL_EOS.
  */
 ndl_status ndl_session_options_fill(ndl_session_options *s,

@@ -61,6 +61,35 @@ static void rotate(const job *j, int t, int first, int n)
                      ndl_model_rope_pair(m));
 }
 
+/* Rows of a task that see a page, and where their results go. */
+typedef struct page_rows {
+    const float *q[NDL_ATTEND_ROWS];
+    int n_keys[NDL_ATTEND_ROWS];
+    float *o, *m, *l;
+    int n;
+} page_rows;
+
+static void store_key(const ndl_forward *f, void *page, int key, const float *k)
+{
+    const int hd = f->model->head_dim;
+    switch (f->kv.types.k) {
+    case NDL_F32: f->kernels->k_store_f32(page, key, k, hd); break;
+    case NDL_BF16: f->kernels->k_store_bf16(page, key, k, hd); break;
+    default: f->kernels->k_store_int8(page, key, k, hd); break;
+    }
+}
+
+static void store_value(const ndl_forward *f, void *page, int key,
+                        const float *v)
+{
+    const int hd = f->model->head_dim;
+    switch (f->kv.types.v) {
+    case NDL_F32: f->kernels->v_store_f32(page, key, v, hd); break;
+    case NDL_BF16: f->kernels->v_store_bf16(page, key, v, hd); break;
+    default: f->kernels->v_store_int8(page, key, v, hd); break;
+    }
+}
+
 /* Keys and values of the kv heads first .. first + n - 1. */
 static void store_row(const job *j, int t, int first, int n)
 {
@@ -74,17 +103,14 @@ static void store_row(const job *j, int t, int first, int n)
     for (int h = first; h < first + n; h++) {
         const float *k = row + hd * (size_t)(m->n_heads + h);
         const float *v = row + j->v_at + hd * (size_t)h;
-        void *kp = ndl_kvcache_k(&f->kv, j->layer, f->row_slot[t], page, h);
-        void *vp = ndl_kvcache_v(&f->kv, j->layer, f->row_slot[t], page, h);
-        if (f->kv.dtype == NDL_F32)
-            f->kernels->kv_store_f32(kp, vp, key, k, v, m->head_dim);
-        else
-            f->kernels->kv_store_bf16(kp, vp, key, k, v, m->head_dim);
+        const int slot = f->row_slot[t];
+        store_key(f, ndl_kvcache_k(&f->kv, j->layer, slot, page, h), key, k);
+        store_value(f, ndl_kvcache_v(&f->kv, j->layer, slot, page, h), key, v);
     }
 }
 
-/* Is row t the odd key of a pair that row t - 1 begins?  In a bf16 page the two
- * share words, which a kernel may write whole. */
+/* Is row t the odd key of a pair that row t - 1 begins?  In a page of bf16 or
+ * int8 the two share words, which a kernel may write whole. */
 static bool ends_pair(const ndl_forward *f, int t)
 {
     return t > 0 && f->row_pos[t] % 2 == 1 &&
@@ -108,34 +134,50 @@ static void store_task(void *arg, int task, int thread)
     }
 }
 
+/* One page for n rows, of which the last sees the most keys.  What is int8 is
+ * widened once for all of them: exactly, so that one kernel serves all types
+ * but f32. */
+static void attend_page(const job *j, const tile *w, int page,
+                        const ndl_attend_scratch *s, const page_rows *r)
+{
+    const ndl_forward *f = j->f;
+    const int hd = f->model->head_dim, most = r->n_keys[r->n - 1];
+    const void *k = ndl_kvcache_k(&f->kv, j->layer, w->slot, page, w->kv_head);
+    const void *v = ndl_kvcache_v(&f->kv, j->layer, w->slot, page, w->kv_head);
+    const float *ks = ndl_kvcache_k_scales(&f->kv, k);
+    const float *vs = ndl_kvcache_v_scales(&f->kv, v);
+    if (f->kv.types.k == NDL_F32) {
+        f->kernels->attend_f32(r->o, r->m, r->l, r->q, k, v, NULL, NULL,
+                               r->n_keys, r->n, hd, j->scale, s->scores);
+        return;
+    }
+    if (ks) f->kernels->k_widen(s->k, k, most, hd);
+    if (vs) f->kernels->v_widen(s->v, v, most, hd);
+    f->kernels->attend_bf16(r->o, r->m, r->l, r->q, ks ? s->k : k,
+                            vs ? s->v : v, ks, vs, r->n_keys, r->n, hd,
+                            j->scale, s->scores);
+}
+
 static void attend(const job *j, const tile *w, int page, int skip,
                    const ndl_attend_scratch *s, bool first)
 {
-    ndl_forward *f = j->f;
+    const ndl_forward *f = j->f;
     const ndl_model *m = f->model;
-    const float *q[NDL_ATTEND_ROWS];
-    int n_keys[NDL_ATTEND_ROWS];
-    const int n = w->n - skip;
+    page_rows r = { .o = first ? s->o : s->o2,
+                    .m = first ? s->m : s->m2,
+                    .l = first ? s->l : s->l2,
+                    .n = w->n - skip };
 
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < r.n; i++) {
         const int row = w->from + skip + i;
         const int t = w->first_row + row / j->group;
         const int head = w->kv_head * j->group + row % j->group;
         const int visible = w->pos + row / j->group + 1 - page * NDL_PAGE_KEYS;
-        q[i] = f->qkv.at + (size_t)t * f->qkv.ld +
-               (size_t)head * (size_t)m->head_dim;
-        n_keys[i] = visible < NDL_PAGE_KEYS ? visible : NDL_PAGE_KEYS;
+        r.q[i] = f->qkv.at + (size_t)t * f->qkv.ld +
+                 (size_t)head * (size_t)m->head_dim;
+        r.n_keys[i] = visible < NDL_PAGE_KEYS ? visible : NDL_PAGE_KEYS;
     }
-    const void *kp = ndl_kvcache_k(&f->kv, j->layer, w->slot, page, w->kv_head);
-    const void *vp = ndl_kvcache_v(&f->kv, j->layer, w->slot, page, w->kv_head);
-    float *o = first ? s->o : s->o2, *mx = first ? s->m : s->m2;
-    float *l = first ? s->l : s->l2;
-    if (f->kv.dtype == NDL_F32)
-        f->kernels->attend_f32(o, mx, l, q, kp, vp, n_keys, n, m->head_dim,
-                               j->scale, s->scores);
-    else
-        f->kernels->attend_bf16(o, mx, l, q, kp, vp, n_keys, n, m->head_dim,
-                                j->scale, s->scores);
+    attend_page(j, w, page, s, &r);
 }
 
 static size_t padded(int head_dim)

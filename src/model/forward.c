@@ -45,11 +45,19 @@ static size_t floats(size_t n)
     return round_up(n * sizeof(float), 64);
 }
 
-static size_t scratch_bytes(const ndl_model *m)
+/* A page of int8 is attended to as bf16. */
+static size_t widened_bytes(ndl_dtype t, size_t lanes)
+{
+    return t == NDL_INT8 ? NDL_PAGE_KEYS * lanes * sizeof(uint16_t) : 0;
+}
+
+static size_t scratch_bytes(const ndl_model *m, ndl_kv_types types)
 {
     return floats(NDL_ATTEND_ROWS * NDL_PAGE_KEYS) +
            2 * floats(NDL_ATTEND_ROWS * padded_head(m)) +
-           4 * floats(NDL_ATTEND_ROWS);
+           4 * floats(NDL_ATTEND_ROWS) +
+           widened_bytes(types.k, (size_t)m->head_dim) +
+           widened_bytes(types.v, padded_head(m));
 }
 
 /* The head uses the buffer of norms too, for its own number of rows. */
@@ -70,7 +78,8 @@ static size_t buffer_bytes(const ndl_model *m, const ndl_forward_limits *l,
            2 * round_up(rows * sizeof(int), 64) +
            round_up(((size_t)l->max_spans + 1) * sizeof(int), 64) +
            round_up((size_t)m->head_dim * sizeof(double), 64) +
-           (size_t)n_threads * (scratch_bytes(m) + sizeof(ndl_attend_scratch)) +
+           (size_t)n_threads *
+               (scratch_bytes(m, l->kv_types) + sizeof(ndl_attend_scratch)) +
            64;
 }
 
@@ -86,7 +95,7 @@ ndl_forward_memory ndl_forward_memory_of(const ndl_model *m,
 {
     return (ndl_forward_memory){
         .kv_layer =
-            ndl_kvcache_layer_bytes(m, l->kv_dtype, l->n_slots, l->context),
+            ndl_kvcache_layer_bytes(m, l->kv_types, l->n_slots, l->context),
         .buffers = buffer_bytes(m, l, n_threads),
         .logits = logits_bytes(m),
     };
@@ -97,6 +106,17 @@ static bool make_rows(ndl_arena *a, ndl_rows *out, int rows, size_t cols)
     out->ld = stride(cols);
     out->at = ndl_arena_alloc(a, (size_t)rows * out->ld * sizeof(float));
     return out->at != NULL;
+}
+
+/* A page as bf16, where the cache has pages of int8. */
+static bool make_widened(ndl_forward *f, ndl_attend_scratch *s)
+{
+    const size_t k =
+        widened_bytes(f->limits.kv_types.k, (size_t)f->model->head_dim);
+    const size_t v = widened_bytes(f->limits.kv_types.v, padded_head(f->model));
+    s->k = k ? ndl_arena_alloc(f->arena, k) : NULL;
+    s->v = v ? ndl_arena_alloc(f->arena, v) : NULL;
+    return (!k || s->k) && (!v || s->v);
 }
 
 static bool make_scratch(ndl_forward *f)
@@ -113,7 +133,7 @@ static bool make_scratch(ndl_forward *f)
         s->l = ndl_arena_alloc(f->arena, row);
         s->m2 = ndl_arena_alloc(f->arena, row);
         s->l2 = ndl_arena_alloc(f->arena, row);
-        if (!s->l2) return false;
+        if (!s->l2 || !make_widened(f, s)) return false;
     }
     return f->scratch != NULL;
 }
@@ -202,7 +222,7 @@ ndl_status ndl_forward_create(ndl_forward **out, const ndl_weights *weights,
             ndl_arena_create(&f->kv_arena, "KV cache",
                              need.kv_layer * (uint64_t)part->n_layers));
         NDL_TRY_GOTO(done, st,
-                     ndl_kvcache_init(&f->kv, f->kv_arena, m, limits->kv_dtype,
+                     ndl_kvcache_init(&f->kv, f->kv_arena, m, limits->kv_types,
                                       part->n_layers, limits->n_slots,
                                       limits->context));
         ndl_arena_freeze(f->kv_arena);

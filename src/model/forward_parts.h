@@ -23,6 +23,7 @@ typedef struct ndl_attend_scratch {
     float *scores;          /* (NDL_ATTEND_ROWS, 256)    */
     float *o, *o2;          /* (NDL_ATTEND_ROWS, hp)     */
     float *m, *l, *m2, *l2; /* (NDL_ATTEND_ROWS)         */
+    uint16_t *k, *v;        /* one page as bf16, if the cache has int8 */
 } ndl_attend_scratch;
 
 struct ndl_forward {

@@ -4,9 +4,9 @@
 
 #include "kernels.h"
 
-static size_t page_cells(int lanes)
+static size_t page_bytes(ndl_dtype t, int lanes)
 {
-    return (size_t)NDL_PAGE_KEYS * (size_t)lanes;
+    return (size_t)NDL_PAGE_KEYS * ndl_kv_types_row_bytes(t, lanes);
 }
 
 static int n_pages(int context)
@@ -19,30 +19,30 @@ static int padded(int head_dim)
     return (head_dim + NDL_LANES - 1) / NDL_LANES * NDL_LANES;
 }
 
-size_t ndl_kvcache_layer_bytes(const ndl_model *m, ndl_dtype dtype, int n_slots,
-                               int context)
+size_t ndl_kvcache_layer_bytes(const ndl_model *m, ndl_kv_types types,
+                               int n_slots, int context)
 {
-    const size_t cells =
-        page_cells(m->head_dim) + page_cells(padded(m->head_dim));
-    return cells * ndl_dtype_bytes(dtype) * (size_t)m->n_kv_heads *
-           (size_t)n_pages(context) * (size_t)n_slots;
+    const size_t both = page_bytes(types.k, m->head_dim) +
+                        page_bytes(types.v, padded(m->head_dim));
+    return both * (size_t)m->n_kv_heads * (size_t)n_pages(context) *
+           (size_t)n_slots;
 }
 
 ndl_status ndl_kvcache_init(ndl_kvcache *kv, ndl_arena *arena,
-                            const ndl_model *m, ndl_dtype dtype, int n_layers,
-                            int n_slots, int context)
+                            const ndl_model *m, ndl_kv_types types,
+                            int n_layers, int n_slots, int context)
 {
     const size_t bytes =
-        ndl_kvcache_layer_bytes(m, dtype, n_slots, context) * (size_t)n_layers;
+        ndl_kvcache_layer_bytes(m, types, n_slots, context) * (size_t)n_layers;
     ndl_kvcache out = {
-        .dtype = dtype,
+        .types = types,
         .n_layers = n_layers,
         .n_slots = n_slots,
         .n_pages = n_pages(context),
         .n_kv_heads = m->n_kv_heads,
         .head_dim = m->head_dim,
-        .k_bytes = page_cells(m->head_dim) * ndl_dtype_bytes(dtype),
-        .v_bytes = page_cells(padded(m->head_dim)) * ndl_dtype_bytes(dtype),
+        .k_bytes = page_bytes(types.k, m->head_dim),
+        .v_bytes = page_bytes(types.v, padded(m->head_dim)),
     };
     out.base = bytes ? ndl_arena_alloc(arena, bytes) : NULL;
     if (bytes && !out.base)
@@ -74,4 +74,22 @@ void *ndl_kvcache_v(const ndl_kvcache *kv, int layer, int slot, int page,
                     int head)
 {
     return page_at(kv, layer, slot, page, head) + kv->k_bytes;
+}
+
+/* The last of a page's bytes. */
+static const float *scales_of(ndl_dtype t, const void *page, size_t bytes)
+{
+    const size_t scales = NDL_PAGE_KEYS * sizeof(float);
+    if (t != NDL_INT8) return NULL;
+    return (const float *)((const unsigned char *)page + bytes - scales);
+}
+
+const float *ndl_kvcache_k_scales(const ndl_kvcache *kv, const void *page)
+{
+    return scales_of(kv->types.k, page, kv->k_bytes);
+}
+
+const float *ndl_kvcache_v_scales(const ndl_kvcache *kv, const void *page)
+{
+    return scales_of(kv->types.v, page, kv->v_bytes);
 }

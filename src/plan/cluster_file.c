@@ -43,7 +43,7 @@ typedef struct reader {
     const char *what;
     const ndl_model *model;
     ndl_mix mix;
-    ndl_dtype kv_dtype;
+    ndl_kv_types kv_types;
     const ndl_profile *profile;
 } reader;
 
@@ -125,7 +125,7 @@ static ndl_status cost_of_peaks(const reader *r, const ndl_entry *f,
     if (ndl_entry_has(f, "overhead"))
         NDL_TRY(ndl_entry_quantity(f, "overhead", &latency_range,
                                    &peaks.overhead_sec));
-    return ndl_cost_estimate(cost, r->model, r->mix, r->kv_dtype, &peaks);
+    return ndl_cost_estimate(cost, r->model, r->mix, r->kv_types, &peaks);
 }
 
 static ndl_status read_figures(const reader *r, const ndl_entry *f,
@@ -300,9 +300,9 @@ static void set_source(ndl_cluster *c, const char *what)
 
 ndl_status ndl_cluster_parse(ndl_cluster *out, const char *text, size_t n,
                              const char *what, const ndl_model *m, ndl_mix mix,
-                             ndl_dtype kv_dtype, const ndl_profile *profile)
+                             ndl_kv_types kv_types, const ndl_profile *profile)
 {
-    const reader r = { what, m, mix, kv_dtype, profile };
+    const reader r = { what, m, mix, kv_types, profile };
     json_t *root = NULL;
     NDL_TRY(ndl_yaml_parse(&root, text, n, what));
     const ndl_status st = read_root(&r, root, out);
@@ -312,14 +312,14 @@ ndl_status ndl_cluster_parse(ndl_cluster *out, const char *text, size_t n,
 }
 
 ndl_status ndl_cluster_load(ndl_cluster *out, const char *path,
-                            const ndl_model *m, ndl_mix mix, ndl_dtype kv_dtype,
-                            const ndl_profile *profile)
+                            const ndl_model *m, ndl_mix mix,
+                            ndl_kv_types kv_types, const ndl_profile *profile)
 {
     char *text = NULL;
     size_t n = 0;
     NDL_TRY(ndl_file_read(&text, &n, path, MAX_FILE_BYTES));
     const ndl_status st =
-        ndl_cluster_parse(out, text, n, path, m, mix, kv_dtype, profile);
+        ndl_cluster_parse(out, text, n, path, m, mix, kv_types, profile);
     free(text);
     return st;
 }

@@ -392,7 +392,7 @@ static double row_bytes(const ndl_model *m, uint64_t embed_bytes)
 }
 
 ndl_status ndl_cost_estimate(ndl_cost *out, const ndl_model *m, ndl_mix mix,
-                             ndl_dtype kv_dtype, const ndl_cost_peaks *peaks)
+                             ndl_kv_types kv_types, const ndl_cost_peaks *peaks)
 {
     const ndl_part embed_part = { 0, 0, true, false };
     const ndl_part block_part = { 0, 1, false, false };
@@ -404,7 +404,6 @@ ndl_status ndl_cost_estimate(ndl_cost *out, const ndl_model *m, ndl_mix mix,
     const double block = (double)ndl_model_block_params(m);
     const double head = (double)ndl_model_head_params(m);
     const double q = (double)m->n_heads * m->head_dim;
-    const double kv = (double)m->n_kv_heads * m->head_dim;
     const roof roofs[NDL_N_LAYER_KINDS] = {
         /* A row is looked up and written as floats. */
         [NDL_LAYER_EMBED] = { .bytes_per_row =
@@ -414,8 +413,7 @@ ndl_status ndl_cost_estimate(ndl_cost *out, const ndl_model *m, ndl_mix mix,
                               .bytes = (double)block_bytes,
                               .flop_per_key = 4.0 * q,
                               .bytes_per_key =
-                                  2.0 * kv *
-                                  (double)ndl_dtype_bytes(kv_dtype) },
+                                  (double)ndl_kv_types_key_bytes(kv_types, m) },
         [NDL_LAYER_HEAD] = { .flop_per_row = 2.0 * head,
                              .bytes = (double)head_bytes },
     };

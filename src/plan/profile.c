@@ -134,16 +134,16 @@ static json_t *flags_text(unsigned flags)
 
 json_t *ndl_profile_signature(const ndl_profile_facts *f)
 {
-    char dtype[NDL_MIX_TEXT];
+    char dtype[NDL_MIX_TEXT], kv[NDL_KV_TYPES_TEXT];
     ndl_mix_write(f->mix, dtype);
+    ndl_kv_types_write(f->kv_types, kv);
     /* json_pack takes the references, also when it fails or one is NULL. */
     return json_pack("{ss so so ss so ss ss so so ss}", "version",
                      ndl_version(), "hosts", list_text(f, host_item),
                      "cpu_flags", flags_text(f->cpu_flags), "kernels",
                      f->kernels, "shape", shape_text(f->model), "dtype", dtype,
-                     "kv_dtype", ndl_dtype_name(f->kv_dtype), "threads",
-                     list_text(f, threads_item), "speeds",
-                     list_text(f, speed_item), "load", f->load);
+                     "kv_dtype", kv, "threads", list_text(f, threads_item),
+                     "speeds", list_text(f, speed_item), "load", f->load);
 }
 
 /* ---- match ---- */

@@ -60,7 +60,6 @@ static ndl_status read_model(ndl_benchmark *b, ndl_store *store)
     ndl_mix mix;
     NDL_TRY(ndl_weights_read_model(store, &b->model, &mix));
     ndl_mix_write(mix, b->facts.dtype);
-    b->facts.kv_dtype = ndl_mix_kv_dtype(mix);
     /* Most of the arithmetic is between up and down. */
     const ndl_dtype dtype = (ndl_dtype)mix.of[NDL_GROUP_UP];
     b->peak = dtype == NDL_F32    ? PEAK_F32
@@ -278,7 +277,7 @@ static ndl_forward_limits limits_of(const ndl_benchmark_place *p)
         .max_spans = p->n_seqs,
         .n_slots = p->n_seqs,
         .context = p->depth + p->room,
-        .kv_dtype = p->kv_dtype,
+        .kv_types = p->kv_types,
     };
 }
 
@@ -320,7 +319,7 @@ ndl_status ndl_benchmark_set(ndl_benchmark *b, const ndl_benchmark_place *place)
     NDL_TRY(check_memory(b, &limits, place->n_threads));
     b->place = *place;
     const ndl_benchmark_prices p =
-        ndl_benchmark_prices_of(&b->model, place->kv_dtype);
+        ndl_benchmark_prices_of(&b->model, place->kv_types);
     b->prices.row_flop = p.row_flop;
     b->prices.head_flop = p.head_flop;
     b->prices.key_flop = p.key_flop;

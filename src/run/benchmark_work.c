@@ -4,16 +4,15 @@
 #include "benchmark_work.h"
 
 ndl_benchmark_prices ndl_benchmark_prices_of(const ndl_model *m,
-                                             ndl_dtype kv_dtype)
+                                             ndl_kv_types kv_types)
 {
     const double blocks = m->n_layers;
     const double q = (double)m->n_heads * m->head_dim;
-    const double kv = (double)m->n_kv_heads * m->head_dim;
     return (ndl_benchmark_prices){
         .row_flop = 2.0 * blocks * (double)ndl_model_block_params(m),
         .head_flop = 2.0 * (double)ndl_model_head_params(m),
         .key_flop = 4.0 * blocks * q, /* score and weighted sum */
-        .key_bytes = 2.0 * blocks * kv * (double)ndl_dtype_bytes(kv_dtype),
+        .key_bytes = blocks * (double)ndl_kv_types_key_bytes(kv_types, m),
     };
 }
 

@@ -23,7 +23,7 @@ typedef struct ndl_benchmark_work {
 
 /** Flops and keys of a model; the caller sets block_bytes and head_bytes. */
 ndl_benchmark_prices ndl_benchmark_prices_of(const ndl_model *m,
-                                             ndl_dtype kv_dtype);
+                                             ndl_kv_types kv_types);
 
 /** Add a step of these spans that wants `n_logits` rows of logits. */
 void ndl_benchmark_work_add(ndl_benchmark_work *w,

@@ -145,7 +145,7 @@ json_t *ndl_fleet_signature(const ndl_fleet *f, const ndl_fleet_purpose *p)
     const ndl_profile_facts facts = {
         .model = p->model,
         .mix = p->mix,
-        .kv_dtype = p->kv_dtype,
+        .kv_types = p->kv_types,
         .cpu_flags = f->cpu_flags,
         .kernels = kernels.name,
         .n_ranks = f->size,

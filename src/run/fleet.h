@@ -51,7 +51,7 @@ void ndl_fleet_describe(const ndl_fleet *f, const double *speeds,
 typedef struct ndl_fleet_purpose {
     const ndl_model *model;
     ndl_mix mix;
-    ndl_dtype kv_dtype;
+    ndl_kv_types kv_types;
     ndl_load load;
     const double *speeds; /* (size) or NULL */
 } ndl_fleet_purpose;

@@ -121,7 +121,7 @@ ndl_status ndl_probe_rig_design(ndl_probe_rig *rig,
         .max_spans = slots,
         .n_slots = slots,
         .context = context,
-        .kv_dtype = setup->kv_dtype,
+        .kv_types = setup->kv_types,
     };
     if (rig->limits.max_rows < NDL_PROBE_SEQUENCES)
         rig->limits.max_rows = NDL_PROBE_SEQUENCES;

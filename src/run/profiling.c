@@ -52,7 +52,7 @@ static ndl_status share_order(ndl_comm *comm, order *o)
         const uint32_t n = o->probe.config_bytes;
         if (o->probe.magic != NDL_WIRE_MAGIC || n == 0 || n > MAX_CONFIG ||
             !ndl_mix_is_valid(read_mix(&o->probe)) ||
-            o->probe.kv_dtype > NDL_BF16)
+            !ndl_kv_types_is_valid(o->probe.type_k, o->probe.type_v))
             st = NDL_FAIL(NDL_EPROTO, "rank 0 speaks another protocol");
         if (st == NDL_OK) o->config = malloc(n);
         if (st == NDL_OK) o->seats = malloc(seats);
@@ -90,7 +90,7 @@ static ndl_status measure(ndl_comm *comm, const order *o,
     const ndl_probe_setup setup = {
         .model = &model,
         .mix = read_mix(p),
-        .kv_dtype = (ndl_dtype)p->kv_dtype,
+        .kv_types = { (ndl_dtype)p->type_k, (ndl_dtype)p->type_v },
         .kernels = &kernels,
         .n_threads = seat->n_threads,
         .spin_sec = p->sleep_only ? 0.0 : SPIN_SEC,
@@ -131,7 +131,8 @@ static ndl_status write_order(order *o, const ndl_profiling_setup *s,
         return NDL_FAIL(NDL_EOS, "probe: out of memory");
     o->probe = (ndl_wire_probe){
         .magic = NDL_WIRE_MAGIC,
-        .kv_dtype = s->kv_dtype,
+        .type_k = (uint16_t)s->kv_types.k,
+        .type_v = (uint16_t)s->kv_types.v,
         .cpu_flags = f->cpu_flags,
         .load = s->load,
         .chunk_rows = (uint32_t)s->chunk_rows,
@@ -162,7 +163,7 @@ static ndl_status lead_fleet(ndl_comm *comm, const ndl_profiling_setup *s,
     if (st == NDL_OK) st = write_order(&o, s, f);
     if (st == NDL_OK) {
         ndl_fleet_describe(f, s->speeds, p->ranks);
-        const ndl_fleet_purpose purpose = { s->model, s->mix, s->kv_dtype,
+        const ndl_fleet_purpose purpose = { s->model, s->mix, s->kv_types,
                                             s->load, s->speeds };
         p->signature = ndl_fleet_signature(f, &purpose);
         if (!p->signature) st = NDL_FAIL(NDL_EOS, "probe: out of memory");

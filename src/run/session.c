@@ -84,6 +84,8 @@ static ndl_status make_stage(pumps *p, const ndl_wire_job *job,
                              const ndl_wire_place *places)
 {
     const int index = stage_of(job, places, p->comm->rank);
+    if (!ndl_kv_types_is_valid(job->type_k, job->type_v))
+        return NDL_FAIL(NDL_EPROTO, "rank 0 speaks another protocol");
     const double spin = job->sleep_only ? 0.0 : SPIN_SEC;
     /* Rank 0 alone has time: its answers are awaited, not its cores. */
     ndl_comm_set_spin(p->comm, index >= 0 ? spin : 0.0);
@@ -260,6 +262,7 @@ static ndl_status run_pipeline(lead *l)
 static ndl_status decide(lead *l, const ndl_profile *profile)
 {
     ndl_session_result *r = l->result;
+    r->kv_types = l->setup->kv_types;
     NDL_TRY(
         ndl_session_choose(l->setup, &l->fleet, profile, &l->job, &l->choice));
     r->plan = l->choice.plan;
@@ -288,7 +291,7 @@ static ndl_status probe(const ndl_session_setup *s, ndl_profile *out)
         .model = s->model,
         .config = config,
         .mix = s->mix,
-        .kv_dtype = ndl_mix_kv_dtype(s->mix),
+        .kv_types = s->kv_types,
         .load = s->load,
         .chunk_rows = s->max_rows,
         .context = s->context,

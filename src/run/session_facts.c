@@ -40,8 +40,10 @@ ndl_status ndl_session_record(ndl_recorder **out, const ndl_session_facts *f)
     const ndl_session_setup *s = f->setup;
     ndl_metrics_rank *ranks = describe_ranks(f);
     char dtype[NDL_MIX_TEXT];
+    char kv[NDL_KV_TYPES_TEXT];
     if (!ranks) return NDL_FAIL(NDL_EOS, "metrics: out of memory");
     ndl_mix_write(s->mix, dtype);
+    ndl_kv_types_write(s->kv_types, kv);
     const ndl_metrics_fact system[] = {
         { "version", ndl_version() },
         { "commit", ndl_version_commit() },
@@ -52,6 +54,7 @@ ndl_status ndl_session_record(ndl_recorder **out, const ndl_session_facts *f)
         { "weights", ndl_store_path(s->store) },
         { "arch", s->model->arch },
         { "dtype", dtype },
+        { "kv_dtype", kv },
     };
     const ndl_metrics_setup metrics = {
         .path = s->metrics,

@@ -12,7 +12,7 @@
 #include "noodle/weights.h"
 
 static ndl_status read_costs(const ndl_session_setup *s, const ndl_fleet *f,
-                             const ndl_wire_job *job, ndl_plan_costs *out)
+                             ndl_plan_costs *out)
 {
     int most_threads = s->n_threads;
     for (int r = 0; r < f->size && s->n_threads == 0; r++)
@@ -23,7 +23,7 @@ static ndl_status read_costs(const ndl_session_setup *s, const ndl_fleet *f,
         .max_spans = s->n_slots,
         .n_slots = s->n_slots,
         .context = s->context,
-        .kv_dtype = (ndl_dtype)job->kv_dtype,
+        .kv_types = s->kv_types,
     };
     return ndl_plan_costs_of(out, s->model, s->mix, &limits, most_threads);
 }
@@ -99,14 +99,13 @@ done:
 
 /* A saved profile, if it was made for just this. */
 static ndl_status by_profile_file(const ndl_session_setup *s,
-                                  const ndl_fleet *f, const ndl_wire_job *job,
+                                  const ndl_fleet *f,
                                   const ndl_plan_costs *costs,
                                   ndl_session_choice *out)
 {
     ndl_profile p;
     NDL_TRY(ndl_profile_load(&p, s->plan_file));
-    const ndl_fleet_purpose purpose = { s->model, s->mix,
-                                        (ndl_dtype)job->kv_dtype, s->load,
+    const ndl_fleet_purpose purpose = { s->model, s->mix, s->kv_types, s->load,
                                         s->speeds };
     json_t *now = ndl_fleet_signature(f, &purpose);
     ndl_status st = now ? NDL_OK : NDL_FAIL(NDL_EOS, "profile: out of memory");
@@ -190,8 +189,7 @@ static ndl_status is_hdf5(const char *path, bool *answer)
 }
 
 static ndl_status by_file(const ndl_session_setup *s, const ndl_fleet *f,
-                          const ndl_wire_job *job, const ndl_plan_costs *costs,
-                          ndl_session_choice *out)
+                          const ndl_plan_costs *costs, ndl_session_choice *out)
 {
     bool hdf5 = false;
     NDL_TRY(is_hdf5(s->plan_file, &hdf5));
@@ -200,18 +198,17 @@ static ndl_status by_file(const ndl_session_setup *s, const ndl_fleet *f,
                         "--split and --plan %s, which is a plan: give one of "
                         "them, or a profile as --plan",
                         s->plan_file);
-    return hdf5 ? by_profile_file(s, f, job, costs, out)
+    return hdf5 ? by_profile_file(s, f, costs, out)
                 : by_plan_file(s, f, costs, &out->plan);
 }
 
 static ndl_status choose(const ndl_session_setup *s, const ndl_fleet *f,
-                         const ndl_profile *profile, const ndl_wire_job *job,
-                         ndl_session_choice *out)
+                         const ndl_profile *profile, ndl_session_choice *out)
 {
     ndl_plan_costs costs;
-    NDL_TRY(read_costs(s, f, job, &costs));
+    NDL_TRY(read_costs(s, f, &costs));
     if (profile) return by_profile(s, f, profile, &costs, out);
-    if (s->plan_by == NDL_PLAN_BY_FILE) return by_file(s, f, job, &costs, out);
+    if (s->plan_by == NDL_PLAN_BY_FILE) return by_file(s, f, &costs, out);
     return split(s, f, &costs, &out->plan);
 }
 
@@ -278,7 +275,8 @@ static ndl_status write_job(const ndl_session_setup *s, ndl_wire_job *job)
     job->n_slots = (uint32_t)s->n_slots;
     job->context = (uint32_t)s->context;
     job->max_rows = (uint32_t)s->max_rows;
-    job->kv_dtype = ndl_mix_kv_dtype(s->mix);
+    job->type_k = (uint16_t)s->kv_types.k;
+    job->type_v = (uint16_t)s->kv_types.v;
     job->want_steps = s->metrics != NULL;
     job->log_level = NDL_LOG_ERROR;
     while (job->log_level < NDL_LOG_TRACE &&
@@ -307,7 +305,7 @@ ndl_status ndl_session_choose(const ndl_session_setup *s, ndl_fleet *fleet,
     ndl_status st = NDL_OK;
     ndl_fleet_give_threads(fleet, s->n_threads);
     NDL_TRY_GOTO(done, st, write_job(s, job));
-    NDL_TRY_GOTO(done, st, choose(s, fleet, profile, job, &c));
+    NDL_TRY_GOTO(done, st, choose(s, fleet, profile, &c));
     give_threads(s, fleet, &c.plan);
     note_emulation(s, fleet, &c.plan);
     NDL_TRY_GOTO(done, st, write_places(s, &c));

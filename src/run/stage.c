@@ -495,7 +495,7 @@ static ndl_status make_forward(ndl_stage *s, const ndl_part *part, float speed)
         .max_spans = (int)job->n_slots,
         .n_slots = (int)job->n_slots,
         .context = (int)job->context,
-        .kv_dtype = (ndl_dtype)job->kv_dtype,
+        .kv_types = { (ndl_dtype)job->type_k, (ndl_dtype)job->type_v },
     };
     ndl_kernels_init(&s->kernels, job->cpu_flags);
     NDL_TRY(ndl_forward_create(&s->forward, s->weights, part, &limits,

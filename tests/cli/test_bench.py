@@ -112,13 +112,13 @@ class Bench(Case):
     def test_options_of_a_place(self):
         text = self.run_well(
             "bench", "-p", "0", "-n", "2", "-t", "1-2", "-ub", "4", "-b", "2",
-            "-ctk", "f32", "--load", "copy", "-r", "1", "--no-warmup", "-o",
-            "jsonl", "--delay", "0.1").text
+            "-ctk", "int8", "-ctv", "bf16", "--load", "copy", "-r", "1",
+            "--no-warmup", "-o", "jsonl", "--delay", "0.1").text
         rows = [json.loads(line) for line in text.splitlines()]
         self.assertEqual([row["n_threads"] for row in rows], [1, 2])
         for row in rows:
-            self.assertEqual((row["n_ubatch"], row["type_v"], row["load"]),
-                             (4, "f32", "copy"))
+            self.assertEqual((row["n_ubatch"], row["type_k"], row["type_v"],
+                              row["load"]), (4, "int8", "bf16", "copy"))
             self.assertEqual((len(row["samples_ns"]), row["stddev_ns"]),
                              (1, 0))
 

@@ -42,7 +42,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ndl_cluster c;
     ndl_status_clear();
     if (ndl_cluster_parse(&c, (const char *)data, size, "nodes.yaml", &model,
-                          ndl_mix_plain(NDL_BF16), NDL_BF16, NULL) != NDL_OK) {
+                          ndl_mix_plain(NDL_BF16),
+                          (ndl_kv_types){ NDL_BF16, NDL_BF16 },
+                          NULL) != NDL_OK) {
         NDL_ASSERT(ndl_status_message()[0] != '\0');
         NDL_ASSERT(!strchr(ndl_status_message(), '\n'));
         return 0;

@@ -1,7 +1,7 @@
 /* check_attend.c - attention over a page, merge of pages, store of a key. */
 #include "kernel_check.h"
 
-enum { Q, K, V, K2, V2, O, M, L, O2, M2, L2, S, KEY, VALUE };
+enum { Q, K, V, K2, V2, O, M, L, O2, M2, L2, S, KEY, VALUE, KS, VS };
 enum { MAX_ROWS = 26 };
 
 /* A page, its query rows and what attention makes of them. */
@@ -12,6 +12,7 @@ typedef struct page {
     int n_keys[MAX_ROWS];
     const float *q[MAX_ROWS];
     void *k, *v;
+    float *kscale, *vscale; /* or NULL */
 } page;
 
 typedef struct result {
@@ -41,6 +42,21 @@ static page make_page(int bf16, int hd, int rows)
     return p;
 }
 
+static float *random_scales(int slot)
+{
+    float *x = guard_floats(slot, 256);
+    for (int j = 0; j < 256; j++)
+        x[j] = random_int(0, 30) ? 1.0f + 0.9f * random_unit() : 0x1p-120f;
+    return x;
+}
+
+/* As of keys or values in int8: each may come with them or not. */
+static void give_scales(page *p, int i)
+{
+    if (i / 2 % 2) p->kscale = random_scales(KS);
+    if (i / 4 % 2) p->vscale = random_scales(VS);
+}
+
 static result attend(const ndl_kernels *k, const page *p, int slot)
 {
     size_t rows = (size_t)p->rows;
@@ -48,11 +64,11 @@ static result attend(const ndl_kernels *k, const page *p, int slot)
                    guard_floats(slot + 1, rows), guard_floats(slot + 2, rows) };
     float *scratch = guard_floats(S, rows * 256);
     if (p->bf16)
-        k->attend_bf16(out.o, out.m, out.l, p->q, p->k, p->v, p->n_keys,
-                       p->rows, p->hd, p->scale, scratch);
+        k->attend_bf16(out.o, out.m, out.l, p->q, p->k, p->v, p->kscale,
+                       p->vscale, p->n_keys, p->rows, p->hd, p->scale, scratch);
     else
-        k->attend_f32(out.o, out.m, out.l, p->q, p->k, p->v, p->n_keys, p->rows,
-                      p->hd, p->scale, scratch);
+        k->attend_f32(out.o, out.m, out.l, p->q, p->k, p->v, p->kscale,
+                      p->vscale, p->n_keys, p->rows, p->hd, p->scale, scratch);
     assert_guards_intact();
     return out;
 }
@@ -114,15 +130,16 @@ static double fp64_scores(const page *p, int r, double *s)
             sum += term;
             size += fabs(term);
         }
-        s[j] = sum * p->scale;
-        error = fmax(error, (p->hd + 2) * 0x1p-24 * size * p->scale);
+        const double scale = p->scale * (p->kscale ? p->kscale[j] : 1.0);
+        s[j] = sum * scale;
+        error = fmax(error, (p->hd + 3) * 0x1p-24 * size * scale);
     }
     return error + 0x1p-100;
 }
 
 /* A score off by e changes its p by the factor exp(e); the maximum adds the
- * same again; exp itself 2 ULP; sums of n terms n u of the magnitudes; where
- * p is rounded to bf16, 2^-8 of it. */
+ * same again; exp itself 2 ULP; sums of n terms n u of the magnitudes; a scale
+ * of the value u; where p is rounded to bf16, 2^-8 of it. */
 static void compare_row(const page *p, int r, result got, worst bad[3])
 {
     double s[256], top = -HUGE_VAL, l = 0;
@@ -133,7 +150,9 @@ static void compare_row(const page *p, int r, result got, worst bad[3])
     double relative = 2.5 * e + (fabs(top) + 16) * 0x1p-23 + n * 0x1p-24;
     for (int j = 0; j < n; j++) l += s[j] = exp(s[j] - top);
     worst_add(&bad[1], got.l[r], l, l * relative);
+    if (p->vscale) relative += 0x1p-24;
     if (p->pairs) relative += 0x1p-8;
+    for (int j = 0; p->vscale && j < n; j++) s[j] *= p->vscale[j];
     for (int i = 0; i < p->hp; i++) {
         double sum = 0, size = 0;
         for (int j = 0; j < n; j++) {
@@ -141,7 +160,7 @@ static void compare_row(const page *p, int r, result got, worst bad[3])
             size += fabs(s[j] * value_at(p, j, i));
         }
         worst_add(&bad[2], got.o[r * p->hp + i], sum,
-                  size * relative + n * 0x1p-120);
+                  size * relative + n * 0x1p-115);
     }
 }
 
@@ -160,6 +179,7 @@ static void every_version_is_close_to_fp64(void **state)
         for (int i = 0; i < 40; i++) {
             page p = make_page(i % 2, random_hd(80), random_int(1, 7));
             p.pairs = goes_by_pairs(&k[v], p.bf16);
+            give_scales(&p, i);
             result out = attend(&k[v], &p, O);
             for (int r = 0; r < p.rows; r++) compare_row(&p, r, out, bad);
         }
@@ -176,6 +196,7 @@ static void every_level_gives_the_bits_of_ref(void **state)
     for (int i = 0; i < 80; i++) {
         page p = make_page(i % 2, random_hd(i % 8 ? 70 : 200),
                            random_int(0, i % 8 ? 8 : MAX_ROWS));
+        give_scales(&p, random_int(0, 7));
         result want = attend(&k[0], &p, O);
         for (int v = 1; v < n_levels; v++)
             if (!goes_by_pairs(&k[v], p.bf16))
@@ -191,6 +212,7 @@ static void a_row_does_not_depend_on_the_other_rows(void **state)
     for (int v = 0; v < n_levels; v++)
         for (int i = 0; i < 12; i++) {
             page p = make_page(i % 2, random_hd(70), random_int(1, 13));
+            give_scales(&p, i);
             result all = attend(&k[v], &p, O);
             for (int r = 0; r < p.rows; r++) {
                 page one = p;
@@ -204,7 +226,19 @@ static void a_row_does_not_depend_on_the_other_rows(void **state)
         }
 }
 
-/* NaN in every key and value that no row may see. */
+static void store(const ndl_kernels *k, const page *p, int j, const float *key,
+                  const float *value)
+{
+    if (p->bf16) {
+        k->k_store_bf16(p->k, j, key, p->hd);
+        k->v_store_bf16(p->v, j, value, p->hd);
+    } else {
+        k->k_store_f32(p->k, j, key, p->hd);
+        k->v_store_f32(p->v, j, value, p->hd);
+    }
+}
+
+/* NaN in every key, value and scale that no row may see. */
 static void poison_after(const page *p, int n)
 {
     for (int j = n; j < 256; j++) {
@@ -212,10 +246,9 @@ static void poison_after(const page *p, int n)
         for (int i = 0; i < p->hd; i++) k[i] = v[i] = NAN;
         ndl_kernels ref;
         ndl_kernels_init(&ref, 0);
-        if (p->bf16)
-            ref.kv_store_bf16(p->k, p->v, j, k, v, p->hd);
-        else
-            ref.kv_store_f32(p->k, p->v, j, k, v, p->hd);
+        store(&ref, p, j, k, v);
+        if (p->kscale) p->kscale[j] = NAN;
+        if (p->vscale) p->vscale[j] = NAN;
     }
 }
 
@@ -229,6 +262,7 @@ static void masked_keys_take_no_part(void **state)
             page p = make_page(i % 2, random_hd(40), random_int(1, 8));
             int n = random_int(1, 255);
             for (int r = 0; r < p.rows; r++) p.n_keys[r] = n > r ? n - r : 1;
+            give_scales(&p, i);
             result clean = attend(&k[v], &p, O);
             poison_after(&p, n);
             result out = attend(&k[v], &p, O2);
@@ -250,6 +284,7 @@ static void a_row_stops_at_its_own_count(void **state)
             int most = random_int(1, 255);
             for (int r = 1; r < p.rows; r++)
                 p.n_keys[r] = random_int(i % 4 ? most : 1, most);
+            give_scales(&p, i);
             result clean = attend(&k[v], &p, O);
             poison_after(&p, most);
             result out = attend(&k[v], &p, O2);
@@ -374,13 +409,45 @@ static void merge_gives_at_every_level_the_bits_of_ref(void **state)
     }
 }
 
-static void store(const ndl_kernels *k, const page *p, int j, const float *key,
-                  const float *value)
+static int same_or_both_nan(const float *a, const float *b, size_t n)
 {
-    if (p->bf16)
-        k->kv_store_bf16(p->k, p->v, j, key, value, p->hd);
-    else
-        k->kv_store_f32(p->k, p->v, j, key, value, p->hd);
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(a + i, b + i, sizeof *a) != 0 &&
+            !(isnan(a[i]) && isnan(b[i])))
+            return 0;
+    return 1;
+}
+
+/* Maxima that are infinite or no number; 20 rows of one panel. */
+static void wild_maxima_merge_as_in_ref(void **state)
+{
+    (void)state;
+    enum { ROWS = 20, N = ROWS * 16 };
+    static const float wild[] = { INFINITY, -INFINITY, NAN, 1.0f, -200.0f };
+    ndl_kernels k[LEVELS];
+    const int n_levels = fast_levels(k);
+    for (int i = 0; i < 30; i++) {
+        float *o = random_floats(O, N), *o2 = random_floats(K, N);
+        float *max = random_floats(M, ROWS), *max2 = random_floats(V, ROWS);
+        float *l = random_floats(L, ROWS), *l2 = random_floats(K2, ROWS);
+        float *want[3] = { guard_floats(KEY, N), guard_floats(VALUE, ROWS),
+                           guard_floats(S, ROWS) };
+        float *got[3] = { guard_floats(O2, N), guard_floats(M2, ROWS),
+                          guard_floats(L2, ROWS) };
+        for (int r = 0; r < ROWS; r++) {
+            max[r] = wild[random_bits() % 5];
+            max2[r] = wild[random_bits() % 5];
+        }
+        copy_state(want, o, max, l, N, ROWS);
+        k[0].attend_merge(want[0], want[1], want[2], o2, max2, l2, ROWS, 16);
+        for (int v = 1; v < n_levels; v++) {
+            copy_state(got, o, max, l, N, ROWS);
+            k[v].attend_merge(got[0], got[1], got[2], o2, max2, l2, ROWS, 16);
+            assert_true(same_or_both_nan(got[0], want[0], N));
+            assert_true(same_or_both_nan(got[1], want[1], ROWS));
+            assert_true(same_or_both_nan(got[2], want[2], ROWS));
+        }
+    }
 }
 
 /* Stores keys in random order; every cell then holds what was last stored,
@@ -443,7 +510,8 @@ static void bf16_rounds_to_nearest_even(void **state)
         for (int j = 0; j < 2; j++) {
             uint16_t *kp = random_cells(K, 16 * 256);
             uint16_t *vp = random_cells(V, 16 * 256);
-            k[v].kv_store_bf16(kp, vp, j, x, x, 16);
+            k[v].k_store_bf16(kp, j, x, 16);
+            k[v].v_store_bf16(vp, j, x, 16);
             for (int i = 0; i < N; i++) {
                 assert_int_equal(vp[2 * i + j], cases[i][1]);
                 assert_int_equal(kp[(i / 2 * 16 + j) * 2 + i % 2], cases[i][1]);
@@ -488,6 +556,7 @@ int main(void)
         cmocka_unit_test(one_key_gives_its_value),
         cmocka_unit_test(merged_pages_equal_one_softmax),
         cmocka_unit_test(merge_gives_at_every_level_the_bits_of_ref),
+        cmocka_unit_test(wild_maxima_merge_as_in_ref),
         cmocka_unit_test(a_stored_key_is_found_where_attention_reads),
         cmocka_unit_test(bf16_rounds_to_nearest_even),
         cmocka_unit_test(store_gives_at_every_level_the_bits_of_ref),

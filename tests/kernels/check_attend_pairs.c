@@ -8,7 +8,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-enum { Q, K, V, O, M, L, O2, M2, L2, S, P };
+enum { Q, K, V, O, M, L, O2, M2, L2, S, P, KS, VS };
 enum { MAX_ROWS = 26 };
 
 typedef struct page {
@@ -17,6 +17,7 @@ typedef struct page {
     int n_keys[MAX_ROWS];
     const float *q[MAX_ROWS];
     uint16_t *k, *v;
+    const float *kscale, *vscale; /* or NULL */
 } page;
 
 typedef struct result {
@@ -49,14 +50,21 @@ static page make_page(int hd, int rows)
     return p;
 }
 
+/* As of keys or values in int8: each may come with them or not. */
+static void give_scales(page *p, int i)
+{
+    if (i % 2) p->kscale = random_floats(KS, 256);
+    if (i / 2 % 2) p->vscale = random_floats(VS, 256);
+}
+
 static result attend(const ndl_kernels *k, const page *p, int slot)
 {
     const size_t rows = (size_t)p->rows;
     result out = { guard_floats(slot, rows * p->hp),
                    guard_floats(slot + 1, rows), guard_floats(slot + 2, rows) };
     float *scratch = guard_floats(S, rows * 256);
-    k->attend_bf16(out.o, out.m, out.l, p->q, p->k, p->v, p->n_keys, p->rows,
-                   p->hd, p->scale, scratch);
+    k->attend_bf16(out.o, out.m, out.l, p->q, p->k, p->v, p->kscale, p->vscale,
+                   p->n_keys, p->rows, p->hd, p->scale, scratch);
     assert_guards_intact();
     return out;
 }
@@ -90,7 +98,8 @@ static float score(const page *p, int r, int j)
         sum = add_products(sum,
                            pair(rounded(p->q[r][i]), rounded(p->q[r][i + 1])),
                            pair(key[i * 16], key[i * 16 + 1]));
-    return sum * p->scale;
+    sum *= p->scale;
+    return p->kscale ? sum * p->kscale[j] : sum;
 }
 
 static float value(const page *p, const float *weights, int n, int i)
@@ -121,6 +130,7 @@ static void assert_follows_the_definition(const page *p, int r, result got)
     for (int j = 0; j < n; j++) lanes[j % 16] += weights[j];
     for (int width = 8; width; width /= 2)
         for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
+    for (int j = 0; p->vscale && j < n; j++) weights[j] *= p->vscale[j];
     assert_true(got.m[r] == top); /* which of two zeros is left open */
     assert_same_bits(got.l + r, lanes, 1);
     for (int i = 0; i < p->hp; i++) {
@@ -138,6 +148,7 @@ static void the_bits_are_those_of_the_definition(void **state)
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (int rows = 1; rows <= MAX_ROWS; rows += rows < 9 ? 1 : 4) {
             page p = make_page(sizes[s], rows);
+            give_scales(&p, rows + (int)s);
             result out = attend(&k, &p, O);
             for (int r = 0; r < rows; r++)
                 assert_follows_the_definition(&p, r, out);
@@ -152,6 +163,7 @@ static void every_count_of_keys_has_its_bits(void **state)
     for (int n = 1; n <= 256; n++) {
         page p = make_page(20, 3);
         p.n_keys[1] = n;
+        give_scales(&p, random_int(0, 3));
         assert_follows_the_definition(&p, 1, attend(&k, &p, O));
     }
 }

@@ -29,7 +29,7 @@ static ndl_probe_setup setup_of(int t, const ndl_model *m, const ndl_kernels *k)
 {
     return (ndl_probe_setup){ .model = m,
                               .mix = mix_of(t),
-                              .kv_dtype = toys[t].kv_dtype,
+                              .kv_types = toys[t].kv_types,
                               .kernels = k,
                               .n_threads = 1,
                               .speed = 1.0,

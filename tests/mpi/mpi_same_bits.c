@@ -89,6 +89,7 @@ static void run(const setting *s, const ndl_request *requests, int n,
         .store = store,
         .model = &model,
         .mix = mix,
+        .kv_types = toys[s->toy].kv_types,
         .split = s->split,
         .load = NDL_LOAD_MAP,
         .n_threads = s->threads,
@@ -138,7 +139,7 @@ static int which(const setting *s)
 
 static bool has_bf16(int m)
 {
-    return toys[m].kv_dtype == NDL_BF16 && (ndl_cpu_flags() & NDL_CPU_BF16);
+    return toys[m].kv_types.k != NDL_F32 && (ndl_cpu_flags() & NDL_CPU_BF16);
 }
 
 static truth t;
@@ -184,10 +185,10 @@ static void check_texts(const setting *s, int first, int n)
 
 static void find_truth_of(const char *path, int m, int c)
 {
-    const unsigned flags = c == REF ? 0 : ndl_cpu_flags();
-    CHECK(toy_logits(path, flags, t.ids, N_LOGITS, &t.logits[c][m]) == NDL_OK);
+    const toy_how how = { toys[m].kv_types, c == REF ? 0 : ndl_cpu_flags() };
+    CHECK(toy_logits(path, how, t.ids, N_LOGITS, &t.logits[c][m]) == NDL_OK);
     for (int i = 0; i < N_TEXTS; i++)
-        CHECK(toy_generate(path, flags, &t.requests[i], t.texts[c][m][i]) ==
+        CHECK(toy_generate(path, how, &t.requests[i], t.texts[c][m][i]) ==
               t.requests[i].max_new);
 }
 

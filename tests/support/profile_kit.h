@@ -58,7 +58,7 @@ static inline ndl_profile_facts profile_kit_facts(const ndl_profile *p)
 {
     return (ndl_profile_facts){ .model = &profile_kit_shape,
                                 .mix = ndl_mix_plain(NDL_BF16),
-                                .kv_dtype = NDL_BF16,
+                                .kv_types = { NDL_BF16, NDL_BF16 },
                                 .cpu_flags = NDL_CPU_AVX2,
                                 .kernels = "avx2",
                                 .n_ranks = p->n_ranks,

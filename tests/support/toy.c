@@ -11,8 +11,9 @@
 
 enum { VOCAB = 301 };
 
-/* Heads of 32 (RoPE pairs share a lane) and of 16 (they do not), one group of
- * heads that does not divide a tile, odd sizes, positions past two pages. */
+/* Heads of 32 (RoPE pairs share a lane), of 16 (they do not) and of 18 (they
+ * fill no vector), one group of heads that does not divide a tile, odd sizes,
+ * positions past two pages.  Some are others with another KV cache. */
 const toy toys[N_TOYS] = {
     { "llama-f32",
       "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":48,"
@@ -20,14 +21,16 @@ const toy toys[N_TOYS] = {
       "\"intermediate_size\":100,\"vocab_size\":301,\"hidden_act\":\"silu\","
       "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
       "\"tie_word_embeddings\":false}",
-      "f32", NDL_F32 },
+      "f32",
+      { NDL_F32, NDL_F32 } },
     { "llama-bf16",
       "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":48,"
       "\"num_attention_heads\":6,\"num_key_value_heads\":2,\"head_dim\":32,"
       "\"intermediate_size\":100,\"vocab_size\":301,\"hidden_act\":\"silu\","
       "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
       "\"tie_word_embeddings\":true}",
-      "bf16", NDL_BF16 },
+      "bf16",
+      { NDL_BF16, NDL_BF16 } },
     { "llama-bias-f32",
       "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":64,"
       "\"num_attention_heads\":4,\"num_key_value_heads\":1,"
@@ -37,19 +40,22 @@ const toy toys[N_TOYS] = {
       "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,"
       "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
       "\"original_max_position_embeddings\":64}}",
-      "f32", NDL_F32 },
+      "f32",
+      { NDL_F32, NDL_F32 } },
     { "gpt2-f32",
       "{\"model_type\":\"gpt2\",\"n_layer\":4,\"n_embd\":48,\"n_head\":3,"
       "\"n_inner\":165,\"vocab_size\":301,\"n_positions\":600,"
       "\"layer_norm_epsilon\":1e-5,\"activation_function\":\"gelu_new\"}",
-      "f32", NDL_F32 },
+      "f32",
+      { NDL_F32, NDL_F32 } },
     { "llama-int8",
       "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":48,"
       "\"num_attention_heads\":6,\"num_key_value_heads\":2,\"head_dim\":32,"
       "\"intermediate_size\":100,\"vocab_size\":301,\"hidden_act\":\"silu\","
       "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
       "\"tie_word_embeddings\":true}",
-      "int8", NDL_BF16 },
+      "int8",
+      { NDL_BF16, NDL_BF16 } },
     { "llama-bias-int4",
       "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":64,"
       "\"num_attention_heads\":4,\"num_key_value_heads\":1,"
@@ -59,7 +65,33 @@ const toy toys[N_TOYS] = {
       "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,"
       "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
       "\"original_max_position_embeddings\":64}}",
-      "int4,head=int8,v=int8", NDL_BF16 },
+      "int4,head=int8,v=int8",
+      { NDL_BF16, NDL_BF16 } },
+    { "llama-kv-int8",
+      "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":48,"
+      "\"num_attention_heads\":6,\"num_key_value_heads\":2,\"head_dim\":32,"
+      "\"intermediate_size\":100,\"vocab_size\":301,\"hidden_act\":\"silu\","
+      "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
+      "\"tie_word_embeddings\":true}",
+      "bf16",
+      { NDL_INT8, NDL_INT8 } },
+    { "llama-kv-int8-bf16",
+      "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":64,"
+      "\"num_attention_heads\":4,\"num_key_value_heads\":1,"
+      "\"intermediate_size\":90,\"vocab_size\":301,\"hidden_act\":\"silu\","
+      "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
+      "\"attention_bias\":true,\"tie_word_embeddings\":true,"
+      "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,"
+      "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
+      "\"original_max_position_embeddings\":64}}",
+      "f32",
+      { NDL_INT8, NDL_BF16 } },
+    { "gpt2-kv-bf16-int8",
+      "{\"model_type\":\"gpt2\",\"n_layer\":4,\"n_embd\":54,\"n_head\":3,"
+      "\"n_inner\":165,\"vocab_size\":301,\"n_positions\":600,"
+      "\"layer_norm_epsilon\":1e-5,\"activation_function\":\"gelu_new\"}",
+      "int8",
+      { NDL_BF16, NDL_INT8 } },
 };
 
 int toy_vocab(void)
@@ -112,7 +144,7 @@ static void solo_close(solo *s)
     ndl_weights_destroy(&s->weights);
 }
 
-static ndl_status solo_open(solo *s, const char *path, unsigned cpu_flags)
+static ndl_status solo_open(solo *s, const char *path, toy_how how)
 {
     const ndl_part part = { 0, TOY_BLOCKS, true, true };
     const ndl_pool_config pool = { .n_threads = 1,
@@ -125,9 +157,9 @@ static ndl_status solo_open(solo *s, const char *path, unsigned cpu_flags)
         .max_spans = 1,
         .n_slots = 1,
         .context = TOY_CONTEXT,
-        .kv_dtype = ndl_mix_kv_dtype(ndl_weights_mix(s->weights)),
+        .kv_types = how.kv_types,
     };
-    ndl_kernels_init(&s->kernels, cpu_flags);
+    ndl_kernels_init(&s->kernels, how.cpu_flags);
     NDL_TRY(ndl_forward_create(&s->forward, s->weights, &part, &limits,
                                &s->kernels, s->pool));
     NDL_TRY(ndl_arena_create(&s->arena, "toy", ndl_sampler_bytes(VOCAB)));
@@ -145,11 +177,11 @@ static void solo_rows(solo *s, const int32_t *ids, int pos, int n)
     ndl_forward_blocks(s->forward, &span, 1, s->x);
 }
 
-ndl_status toy_logits(const char *path, unsigned cpu_flags, const int32_t *ids,
-                      int n, float **logits)
+ndl_status toy_logits(const char *path, toy_how how, const int32_t *ids, int n,
+                      float **logits)
 {
     solo s;
-    ndl_status st = solo_open(&s, path, cpu_flags);
+    ndl_status st = solo_open(&s, path, how);
     float *out = malloc((size_t)n * VOCAB * sizeof *out);
     if (st == NDL_OK && !out) st = NDL_FAIL(NDL_EOS, "toy: out of memory");
     if (st == NDL_OK) solo_rows(&s, ids, 0, n);
@@ -167,12 +199,12 @@ ndl_status toy_logits(const char *path, unsigned cpu_flags, const int32_t *ids,
     return st;
 }
 
-int toy_generate(const char *path, unsigned cpu_flags, const ndl_request *r,
+int toy_generate(const char *path, toy_how how, const ndl_request *r,
                  int32_t *out)
 {
     solo s;
     int n = 0, pos = r->n_prompt, last = r->n_prompt - 1;
-    if (solo_open(&s, path, cpu_flags) != NDL_OK) return -1;
+    if (solo_open(&s, path, how) != NDL_OK) return -1;
     solo_rows(&s, r->prompt, 0, r->n_prompt);
     for (;;) {
         size_t ld = 0;

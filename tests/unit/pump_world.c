@@ -61,7 +61,8 @@ static void write_job(world *w)
                              .n_slots = (uint32_t)s->n_slots,
                              .context = (uint32_t)s->context,
                              .max_rows = (uint32_t)s->max_rows,
-                             .kv_dtype = s->kv_dtype,
+                             .type_k = (uint16_t)s->kv_types.k,
+                             .type_v = (uint16_t)s->kv_types.v,
                              .want_scores = s->on_score != NULL,
                              .compare = s->compare,
                              .cpu_flags = s->cpu_flags };

@@ -18,7 +18,7 @@ typedef struct world_setup {
     int blocks[WORLD_STAGES]; /* of each stage */
     bool hosted;              /* rank 0 alone, with the only stage */
     int n_slots, max_rows, context, n_threads;
-    ndl_dtype kv_dtype;
+    ndl_kv_types kv_types;
     unsigned cpu_flags;
     double latency_sec, bytes_per_sec, jitter_sec, compute_sec;
     size_t eager_bytes;

@@ -100,15 +100,17 @@ static void prices_count_every_matrix_twice_and_keys_by_dtype(void **state)
 {
     (void)state;
     const ndl_model m = toy_model();
-    const ndl_benchmark_prices f = ndl_benchmark_prices_of(&m, NDL_F32);
-    const ndl_benchmark_prices h = ndl_benchmark_prices_of(&m, NDL_BF16);
+    const ndl_benchmark_prices f =
+        ndl_benchmark_prices_of(&m, (ndl_kv_types){ NDL_F32, NDL_F32 });
+    const ndl_benchmark_prices h =
+        ndl_benchmark_prices_of(&m, (ndl_kv_types){ NDL_BF16, NDL_INT8 });
     const double block =
         48.0 * 32 * (6 + 2 * 2) + 48.0 * 192 + 3.0 * 48 * 100 + 2 * 48;
     assert_true(f.row_flop == 2.0 * TOY_BLOCKS * block);
     assert_true(f.head_flop == 2.0 * (toy_vocab() * 48 + 48));
     assert_true(f.key_flop == TOY_BLOCKS * 4.0 * 6 * 32);
     assert_true(f.key_bytes == TOY_BLOCKS * 2.0 * 2 * 32 * 4);
-    assert_true(h.key_bytes == f.key_bytes / 2);
+    assert_true(h.key_bytes == TOY_BLOCKS * 2.0 * (32 * 2 + 32 + 4));
 }
 
 /* ---- runs ---- */
@@ -118,7 +120,7 @@ static const ndl_benchmark_place place = { .n_threads = 2,
                                            .n_seqs = 3,
                                            .depth = 20,
                                            .room = 14,
-                                           .kv_dtype = NDL_F32 };
+                                           .kv_types = { NDL_F32, NDL_F32 } };
 
 /* 3 prompts of 10 in chunks of 8, then 4 tokens each: 4 + 4 steps. */
 static void all_rows_and_no_others_are_run(void **state)
@@ -126,7 +128,7 @@ static void all_rows_and_no_others_are_run(void **state)
     (void)state;
     const ndl_benchmark_test test = { 10, 4 };
     const ndl_model m = toy_model();
-    const ndl_benchmark_prices p = ndl_benchmark_prices_of(&m, NDL_F32);
+    const ndl_benchmark_prices p = ndl_benchmark_prices_of(&m, place.kv_types);
     static ndl_benchmark_result r;
     ndl_benchmark *b = open_toy(NULL);
     double seen = 0.0;
@@ -160,7 +162,6 @@ static void facts_are_those_of_the_file(void **state)
     assert_int_equal(f->n_params, ndl_model_params(&m));
     assert_true(f->bytes >= (uint64_t)f->n_params * 4);
     assert_int_equal(f->context, TOY_CONTEXT);
-    assert_int_equal(f->kv_dtype, NDL_F32);
     assert_int_equal(f->load, NDL_LOAD_MAP);
     assert_true(f->n_cpus >= 1);
     ndl_benchmark_close(&b);

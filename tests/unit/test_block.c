@@ -70,7 +70,7 @@ static void open_rig(rig *r, const char *config, ndl_mix mix, int threads)
                                         .max_spans = SEQS,
                                         .n_slots = SEQS,
                                         .context = CONTEXT,
-                                        .kv_dtype = ndl_mix_kv_dtype(mix) };
+                                        .kv_types = ndl_kv_types_default(mix) };
     assert_int_equal(
         ndl_weights_blank(&r->weights, &r->model, mix, &part, NDL_LOAD_COPY),
         NDL_OK);
@@ -233,7 +233,8 @@ static void v_on_its_own_begins_at_a_whole_panel(void **state)
 {
     (void)state;
     enum { N = 41 };
-    const unsigned flags = ndl_cpu_flags() & ~(unsigned)NDL_CPU_BF16;
+    const toy_how how = { { NDL_BF16, NDL_BF16 },
+                          ndl_cpu_flags() & ~(unsigned)NDL_CPU_BF16 };
     ndl_random_weights random = { .seed = 7 };
     ndl_weights_source *w = NULL;
     ndl_source source;
@@ -254,8 +255,8 @@ static void v_on_its_own_begins_at_a_whole_panel(void **state)
     pack(apart, &source, &random.model, "bf16,v=f32");
     ndl_weights_source_close(&w);
     toy_prompt(3, ids, N);
-    assert_int_equal(toy_logits(joined, flags, ids, N, &x), NDL_OK);
-    assert_int_equal(toy_logits(apart, flags, ids, N, &y), NDL_OK);
+    assert_int_equal(toy_logits(joined, how, ids, N, &x), NDL_OK);
+    assert_int_equal(toy_logits(apart, how, ids, N, &y), NDL_OK);
     assert_memory_equal(x, y, N * (size_t)toy_vocab() * sizeof *x);
     free(x);
     free(y);

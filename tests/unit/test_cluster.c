@@ -34,7 +34,8 @@ static ndl_status parse(ndl_cluster *c, const char *text,
 {
     ndl_status_clear();
     return ndl_cluster_parse(c, text, strlen(text), "dir/nodes.yaml", &model,
-                             ndl_mix_plain(NDL_BF16), NDL_BF16, profile);
+                             ndl_mix_plain(NDL_BF16),
+                             (ndl_kv_types){ NDL_BF16, NDL_BF16 }, profile);
 }
 
 static void parse_well(ndl_cluster *c, const char *text)
@@ -128,7 +129,8 @@ static void times_are_those_of_the_peaks(void **state)
     ndl_cost cost;
     parse_well(&c, example);
     assert_int_equal(ndl_cost_estimate(&cost, &model, ndl_mix_plain(NDL_BF16),
-                                       NDL_BF16, &peaks),
+                                       (ndl_kv_types){ NDL_BF16, NDL_BF16 },
+                                       &peaks),
                      NDL_OK);
     assert_true(ndl_cost_sec(&c.nodes[0].cost, NDL_LAYER_BLOCK, &step) ==
                 ndl_cost_sec(&cost, NDL_LAYER_BLOCK, &step));
@@ -379,13 +381,14 @@ static void load_names_the_file(void **state)
     fclose(f);
     ndl_status_clear();
     assert_int_equal(ndl_cluster_load(&c, folder.file, &model,
-                                      ndl_mix_plain(NDL_F32), NDL_F32, NULL),
+                                      ndl_mix_plain(NDL_F32),
+                                      (ndl_kv_types){ NDL_F32, NDL_F32 }, NULL),
                      NDL_OK);
     assert_string_equal(c.source, "n.yaml");
     ndl_cluster_fini(&c);
     assert_int_equal(ndl_cluster_load(&c, test_folder_at(&folder, "none"),
-                                      &model, ndl_mix_plain(NDL_F32), NDL_F32,
-                                      NULL),
+                                      &model, ndl_mix_plain(NDL_F32),
+                                      (ndl_kv_types){ NDL_F32, NDL_F32 }, NULL),
                      NDL_ENOINPUT);
     assert_non_null(strstr(ndl_status_message(), folder.file));
     assert_int_equal(test_folder_remove(&folder), 0);

@@ -479,8 +479,8 @@ static ndl_cost estimate(const ndl_model *m, ndl_mix mix,
                          const ndl_cost_peaks *p)
 {
     ndl_cost c;
-    assert_int_equal(ndl_cost_estimate(&c, m, mix, ndl_mix_kv_dtype(mix), p),
-                     NDL_OK);
+    assert_int_equal(
+        ndl_cost_estimate(&c, m, mix, ndl_kv_types_default(mix), p), NDL_OK);
     return c;
 }
 

@@ -35,6 +35,11 @@ static float *truth[N_TOYS][N_SEQS]; /* (length, V) */
 static unsigned truth_flags;
 static uint64_t seed;
 
+static toy_how how_of(int t)
+{
+    return (toy_how){ toys[t].kv_types, truth_flags };
+}
+
 static int make_truth(void **state)
 {
     (void)state;
@@ -47,8 +52,8 @@ static int make_truth(void **state)
                  test_folder_at(&folder, toys[t].name));
         assert_int_equal(toy_write(t, path[t]), NDL_OK);
         for (int s = 0; s < N_SEQS; s++)
-            assert_int_equal(toy_logits(path[t], truth_flags, ids[s],
-                                        lengths[s], &truth[t][s]),
+            assert_int_equal(toy_logits(path[t], how_of(t), ids[s], lengths[s],
+                                        &truth[t][s]),
                              NDL_OK);
     }
     return 0;
@@ -78,7 +83,7 @@ static ndl_forward_limits limits_of(int t)
                                  .max_spans = SLOTS,
                                  .n_slots = SLOTS,
                                  .context = TOY_CONTEXT,
-                                 .kv_dtype = toys[t].kv_dtype };
+                                 .kv_types = toys[t].kv_types };
 }
 
 static void open_rig(rig *r, int t, const ndl_forward_limits *limits,
@@ -249,8 +254,7 @@ enum { HEAD = 32, PAIR = 2 * HEAD }; /* of the bf16 toy: cells of two keys */
 
 /* A store that takes its time between reading the words that two keys share
  * and writing them, as a kernel may that works on whole registers. */
-static void store_slowly(uint16_t *kpage, uint16_t *vpage, int key,
-                         const float *k, const float *v, int hd)
+static void store_slowly(uint16_t *vpage, int key, const float *v, int hd)
 {
     static _Thread_local uint16_t own[NDL_PAGE_KEYS * HEAD];
     /* Long where a task begins, so that the one before ends meanwhile. */
@@ -262,7 +266,7 @@ static void store_slowly(uint16_t *kpage, uint16_t *vpage, int key,
     ndl_kernels_init(&ref, 0);
     memcpy(both, at, sizeof both);
     nanosleep(&pause, NULL);
-    ref.kv_store_bf16(kpage, own, key, k, v, hd);
+    ref.v_store_bf16(own, key, v, hd);
     for (int i = key % 2; i < PAIR; i += 2) both[i] = own[key / 2 * PAIR + i];
     memcpy(at, both, sizeof both);
 }
@@ -276,9 +280,9 @@ static void neighbouring_keys_do_not_disturb_each_other(void **state)
     const ndl_forward_limits limits = limits_of(t);
     const piece pieces[2] = { { 2, 0, 1 }, { 0, 0, ROWS - 1 } };
     rig r;
-    assert_int_equal(toys[t].kv_dtype, NDL_BF16);
+    assert_int_equal(toys[t].kv_types.v, NDL_BF16);
     open_rig(&r, t, &limits, 4, truth_flags);
-    r.kernels.kv_store_bf16 = store_slowly;
+    r.kernels.v_store_bf16 = store_slowly;
     run_batch(&r, t, pieces, 2, slots);
     close_rig(&r);
 }
@@ -316,7 +320,7 @@ static void memory_is_enough_for_all_limits(void **state)
                     .max_spans = threads,
                     .n_slots = threads,
                     .context = rows[k],
-                    .kv_dtype = toys[t].kv_dtype,
+                    .kv_types = toys[t].kv_types,
                 };
                 rig r;
                 open_rig(&r, t, &limits, threads, truth_flags);
@@ -333,7 +337,7 @@ static void memory_of_a_block_is_that_of_its_cache(void **state)
     const char *config = toys[0].config;
     assert_int_equal(ndl_model_parse(&m, config, strlen(config), NULL, 0, "x"),
                      NDL_OK);
-    const ndl_forward_limits limits = limits_of(0);
+    ndl_forward_limits limits = limits_of(0);
     const ndl_forward_memory a = ndl_forward_memory_of(&m, &limits, 1);
     const ndl_forward_memory b = ndl_forward_memory_of(&m, &limits, 2);
     /* 4 slots of 3 pages of 2 heads: 256 keys and values of 32 floats */
@@ -341,6 +345,11 @@ static void memory_of_a_block_is_that_of_its_cache(void **state)
     assert_int_equal(b.kv_layer, a.kv_layer);
     assert_true(b.buffers > a.buffers);
     assert_int_equal(b.logits, a.logits);
+    /* Bytes and their scales; each thread has one page of each as bf16. */
+    limits.kv_types = (ndl_kv_types){ NDL_INT8, NDL_INT8 };
+    const ndl_forward_memory c = ndl_forward_memory_of(&m, &limits, 2);
+    assert_int_equal(c.kv_layer, 4 * 3 * 2 * 256 * 2 * (32 + 4));
+    assert_int_equal(c.buffers, b.buffers + 2 * 2 * 256 * 32 * 2);
 }
 
 /* Rows that go through two halves of the model as through the whole. */
@@ -444,29 +453,29 @@ static void v_on_its_own_gives_what_it_gives_with_q_and_k(void **state)
 {
     (void)state;
     enum { T = 2, N = 41 }; /* a toy with biases */
-    const unsigned flags = ndl_cpu_flags() & ~(unsigned)NDL_CPU_BF16;
+    const toy_how how = { { NDL_BF16, NDL_BF16 },
+                          ndl_cpu_flags() & ~(unsigned)NDL_CPU_BF16 };
     char joined[320], apart[320];
     float *x = NULL, *y = NULL;
     snprintf(joined, sizeof joined, "%s", test_folder_at(&folder, "joined.h5"));
     snprintf(apart, sizeof apart, "%s", test_folder_at(&folder, "apart.h5"));
     pack_again(path[T], joined, "bf16", T);
     pack_again(joined, apart, "bf16,v=f32", T);
-    assert_int_equal(toy_logits(joined, flags, ids[0], N, &x), NDL_OK);
-    assert_int_equal(toy_logits(apart, flags, ids[0], N, &y), NDL_OK);
-    /* Caches follow the mix: f32 weights alone have f32 ones. */
+    assert_int_equal(toy_logits(joined, how, ids[0], N, &x), NDL_OK);
+    assert_int_equal(toy_logits(apart, how, ids[0], N, &y), NDL_OK);
     assert_memory_equal(x, y, N * (size_t)toy_vocab() * sizeof *x);
     free(x);
     free(y);
 }
 
-/* int8 is near what it was made of, and int4 not far. */
+/* int8 is near what it was made of, weights or cache, and int4 not far. */
 static void quantised_logits_are_near(void **state)
 {
     (void)state;
     enum { N = 41 };
-    static const int pairs[2][2] = { { 1, 4 }, { 2, 5 } };
-    static const double most[2] = { 0.12, 0.6 };
-    for (int i = 0; i < 2; i++) {
+    static const int pairs[][2] = { { 1, 4 }, { 2, 5 }, { 1, 6 }, { 2, 7 } };
+    static const double most[] = { 0.12, 0.6, 0.06, 0.03 };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         const float *a = truth[pairs[i][0]][0], *b = truth[pairs[i][1]][0];
         double square = 0.0, off = 0.0;
         for (size_t k = 0; k < N * (size_t)toy_vocab(); k++) {

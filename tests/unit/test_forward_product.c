@@ -22,12 +22,13 @@ static float *truth; /* (LENGTH, V) */
 
 static int make_truth(void **state)
 {
+    const toy_how how = { { NDL_F32, NDL_F32 }, 0 };
     (void)state;
     if (test_folder_make(&folder) != 0) return -1;
     snprintf(path, sizeof path, "%s", test_folder_at(&folder, "toy.h5"));
     toy_prompt(7, ids, LENGTH);
     if (toy_write(TOY_LLAMA_F32, path) != NDL_OK) return -1;
-    return toy_logits(path, 0, ids, LENGTH, &truth) == NDL_OK ? 0 : -1;
+    return toy_logits(path, how, ids, LENGTH, &truth) == NDL_OK ? 0 : -1;
 }
 
 static int free_truth(void **state)
@@ -71,7 +72,7 @@ static void sequence_does_not_notice_a_product_between_its_steps(void **state)
                                         .max_spans = 1,
                                         .n_slots = 1,
                                         .context = LENGTH,
-                                        .kv_dtype = NDL_F32 };
+                                        .kv_types = { NDL_F32, NDL_F32 } };
     const ndl_pool_config config = { .n_threads = 2,
                                      .thread_init = ndl_fp_setup };
     ndl_weights *weights = NULL;

@@ -11,28 +11,53 @@
 #include "kernels.h"
 #include "noodle/kvcache.h"
 
+static const ndl_kv_types f32 = { NDL_F32, NDL_F32 };
+static const ndl_kv_types bf16 = { NDL_BF16, NDL_BF16 };
+static const ndl_kv_types int8 = { NDL_INT8, NDL_INT8 };
+static const ndl_kv_types mixed = { NDL_INT8, NDL_BF16 };
+
 static ndl_model model_of(int n_kv_heads, int head_dim)
 {
     return (ndl_model){ .n_kv_heads = n_kv_heads, .head_dim = head_dim };
 }
 
+static size_t cell_of(ndl_dtype t)
+{
+    return t == NDL_F32 ? 4 : t == NDL_BF16 ? 2 : 1;
+}
+
+/* Mark the scales of a page, which lie behind its cells and end it.
+ * @return bytes of the cells and of the scales. */
+static size_t mark_scales(const float *scales, ndl_dtype t,
+                          const unsigned char *page, size_t cells)
+{
+    const size_t bytes = cells * cell_of(t);
+    unsigned char *at = (unsigned char *)(uintptr_t)scales;
+    if (t != NDL_INT8) {
+        assert_null(scales);
+        return bytes;
+    }
+    assert_ptr_equal(at, page + bytes);
+    for (size_t i = 0; i < NDL_PAGE_KEYS * sizeof(float); i++) at[i]++;
+    return bytes + NDL_PAGE_KEYS * sizeof(float);
+}
+
 /* Mark the memory of every page and find each byte marked once. */
-static void check(const ndl_model *m, ndl_dtype dtype, int layers, int slots,
+static void check(const ndl_model *m, ndl_kv_types types, int layers, int slots,
                   int context)
 {
     const size_t hp = (size_t)(m->head_dim + 15) / 16 * 16;
-    const size_t cell = ndl_dtype_bytes(dtype);
-    const size_t k_bytes = NDL_PAGE_KEYS * (size_t)m->head_dim * cell;
-    const size_t v_bytes = NDL_PAGE_KEYS * hp * cell;
+    const size_t k_cells = NDL_PAGE_KEYS * (size_t)m->head_dim;
+    const size_t v_cells = NDL_PAGE_KEYS * hp;
     const size_t all =
-        ndl_kvcache_layer_bytes(m, dtype, slots, context) * (size_t)layers;
+        ndl_kvcache_layer_bytes(m, types, slots, context) * (size_t)layers;
     const int pages = (context + NDL_PAGE_KEYS - 1) / NDL_PAGE_KEYS;
     ndl_arena *arena = NULL;
     ndl_kvcache kv;
     size_t sum = 0;
     assert_int_equal(ndl_arena_create(&arena, "kv", all), NDL_OK);
     assert_int_equal(
-        ndl_kvcache_init(&kv, arena, m, dtype, layers, slots, context), NDL_OK);
+        ndl_kvcache_init(&kv, arena, m, types, layers, slots, context), NDL_OK);
     assert_int_equal(kv.n_pages, pages);
     for (int l = 0; l < layers; l++)
         for (int s = 0; s < slots; s++)
@@ -42,9 +67,14 @@ static void check(const ndl_model *m, ndl_dtype dtype, int layers, int slots,
                     unsigned char *v = ndl_kvcache_v(&kv, l, s, p, h);
                     assert_int_equal((uintptr_t)k % 64, 0);
                     assert_int_equal((uintptr_t)v % 64, 0);
-                    for (size_t i = 0; i < k_bytes; i++) k[i]++;
-                    for (size_t i = 0; i < v_bytes; i++) v[i]++;
-                    sum += k_bytes + v_bytes;
+                    for (size_t i = 0; i < k_cells * cell_of(types.k); i++)
+                        k[i]++;
+                    for (size_t i = 0; i < v_cells * cell_of(types.v); i++)
+                        v[i]++;
+                    sum += mark_scales(ndl_kvcache_k_scales(&kv, k), types.k, k,
+                                       k_cells);
+                    sum += mark_scales(ndl_kvcache_v_scales(&kv, v), types.v, v,
+                                       v_cells);
                 }
     assert_int_equal(sum, all);
     for (size_t i = 0; i < all; i++) assert_int_equal(kv.base[i], 1);
@@ -55,22 +85,32 @@ static void pages_share_no_byte_and_fill_the_cache(void **state)
 {
     (void)state;
     const ndl_model a = model_of(2, 32), b = model_of(1, 18);
-    check(&a, NDL_F32, 2, 3, 600);
-    check(&a, NDL_BF16, 1, 2, 256);
-    check(&b, NDL_F32, 3, 1, 257);
-    check(&b, NDL_BF16, 2, 2, 1);
+    check(&a, f32, 2, 3, 600);
+    check(&a, bf16, 1, 2, 256);
+    check(&a, int8, 2, 2, 300);
+    check(&b, f32, 3, 1, 257);
+    check(&b, bf16, 2, 2, 1);
+    check(&b, int8, 1, 3, 513);
+    check(&b, mixed, 2, 2, 257);
+    check(&b, (ndl_kv_types){ NDL_BF16, NDL_INT8 }, 2, 1, 257);
 }
 
 static void bytes_grow_with_pages_and_slots(void **state)
 {
     (void)state;
     const ndl_model m = model_of(2, 32);
-    const size_t one = ndl_kvcache_layer_bytes(&m, NDL_F32, 1, 1);
+    const size_t one = ndl_kvcache_layer_bytes(&m, f32, 1, 1);
     assert_int_equal(one, 2 * 256 * 32 * 4 * 2);
-    assert_int_equal(ndl_kvcache_layer_bytes(&m, NDL_F32, 1, 256), one);
-    assert_int_equal(ndl_kvcache_layer_bytes(&m, NDL_F32, 1, 257), 2 * one);
-    assert_int_equal(ndl_kvcache_layer_bytes(&m, NDL_F32, 5, 600), 15 * one);
-    assert_int_equal(ndl_kvcache_layer_bytes(&m, NDL_BF16, 1, 1), one / 2);
+    assert_int_equal(ndl_kvcache_layer_bytes(&m, f32, 1, 256), one);
+    assert_int_equal(ndl_kvcache_layer_bytes(&m, f32, 1, 257), 2 * one);
+    assert_int_equal(ndl_kvcache_layer_bytes(&m, f32, 5, 600), 15 * one);
+    assert_int_equal(ndl_kvcache_layer_bytes(&m, bf16, 1, 1), one / 2);
+    /* A cell takes a quarter of f32, and a key or value has one f32 more. */
+    const size_t scales = 2 * 256 * 4;
+    assert_int_equal(ndl_kvcache_layer_bytes(&m, int8, 1, 1),
+                     one / 4 + 2 * scales);
+    assert_int_equal(ndl_kvcache_layer_bytes(&m, mixed, 1, 1),
+                     one / 8 + one / 4 + scales);
 }
 
 static void arena_that_is_too_small_is_eos(void **state)
@@ -80,7 +120,7 @@ static void arena_that_is_too_small_is_eos(void **state)
     ndl_arena *arena = NULL;
     ndl_kvcache kv = { .n_pages = 77 };
     assert_int_equal(ndl_arena_create(&arena, "kv", 1 << 20), NDL_OK);
-    assert_int_equal(ndl_kvcache_init(&kv, arena, &m, NDL_F32, 4, 4, 4096),
+    assert_int_equal(ndl_kvcache_init(&kv, arena, &m, f32, 4, 4, 4096),
                      NDL_EOS);
     assert_int_equal(kv.n_pages, 77);
     assert_non_null(strstr(ndl_status_message(), "KV cache"));

@@ -45,7 +45,7 @@ static ndl_probe_setup setup_of(const ndl_model *m)
 {
     return (ndl_probe_setup){ .model = m,
                               .mix = ndl_mix_plain(NDL_BF16),
-                              .kv_dtype = NDL_BF16,
+                              .kv_types = { NDL_BF16, NDL_BF16 },
                               .n_threads = 1,
                               .speed = 1.0,
                               .load = NDL_LOAD_COPY,

@@ -51,7 +51,9 @@ static void stale_signature_names_what_differs(void **state)
     DIFFERS(now.cpu_flags = 0, "cpu_flags (then avx2, now none)");
     DIFFERS(now.cpu_flags |= 1u << 30, "cpu_flags");
     DIFFERS(now.mix = ndl_mix_plain(NDL_F32), "dtype (then bf16, now f32)");
-    DIFFERS(now.kv_dtype = NDL_F32, "kv_dtype (then bf16, now f32)");
+    DIFFERS(now.kv_types.k = now.kv_types.v = NDL_F32,
+            "kv_dtype (then bf16, now f32)");
+    DIFFERS(now.kv_types.v = NDL_INT8, "kv_dtype (then bf16, now bf16/int8)");
     DIFFERS(now.load = "copy", "load (then auto, now copy)");
     DIFFERS(now.n_ranks = 2, "hosts", "threads", "speeds");
     DIFFERS(q.ranks[2].n_threads = 7, "threads (then 0, 2 x2, now 0, 2, 7)");

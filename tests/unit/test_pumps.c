@@ -50,8 +50,10 @@ static void make_case(int t, int i)
                                         .top_p = i % 4 ? 1.0f : 0.9f,
                                         .seed = random_bits() } };
     if (g->r.max_new == 0) return;
-    assert_int_equal(toy_generate(path[t], ndl_cpu_flags(), &g->r, g->out),
-                     g->r.max_new);
+    assert_int_equal(
+        toy_generate(path[t], (toy_how){ toys[t].kv_types, ndl_cpu_flags() },
+                     &g->r, g->out),
+        g->r.max_new);
 }
 
 static int make_cases(void **state)
@@ -99,7 +101,7 @@ static world_setup plain_setup(int t, int n_stages)
                       .max_rows = 16,
                       .context = 400,
                       .n_threads = 1,
-                      .kv_dtype = toys[t].kv_dtype,
+                      .kv_types = toys[t].kv_types,
                       .cpu_flags = ndl_cpu_flags(),
                       .latency_sec = 1e-5,
                       .bytes_per_sec = 1e9,
@@ -131,7 +133,7 @@ static world_setup random_setup(int t, ndl_request *requests)
     s.context = between(0, 2) ? 400 : between(300, 304);
     s.n_threads = between(0, 15) ? 1 : 2;
     /* bf16 arithmetic of the processor has bits of its own. */
-    const bool own_bits = toys[t].kv_dtype == NDL_BF16;
+    const bool own_bits = toys[t].kv_types.k != NDL_F32;
     s.cpu_flags = between(0, 9) || own_bits ? ndl_cpu_flags() : 0;
     s.latency_sec = share() * 1e-3;
     s.bytes_per_sec = between(0, 1) ? 1e6 + share() * 1e9 : 0.0;
@@ -347,6 +349,7 @@ static void logits_file_has_the_logits_of_one_thread(void **state)
     for (int n = 1; n <= WORLD_STAGES; n++) {
         const int t = n % N_TOYS;
         const given *g = &cases[t][1 + n % 2];
+        const toy_how how = { toys[t].kv_types, ndl_cpu_flags() };
         const size_t vocab = (size_t)toy_vocab();
         const size_t size = (size_t)g->r.n_prompt * vocab * sizeof(float);
         float *logits = NULL;
@@ -362,9 +365,9 @@ static void logits_file_has_the_logits_of_one_thread(void **state)
         world_open(&w, &s);
         assert_int_equal(world_run(&w, 10.0), NDL_OK);
         world_close(&w);
-        assert_int_equal(toy_logits(path[t], ndl_cpu_flags(), g->prompt,
-                                    g->r.n_prompt, &logits),
-                         NDL_OK);
+        assert_int_equal(
+            toy_logits(path[t], how, g->prompt, g->r.n_prompt, &logits),
+            NDL_OK);
         assert_int_equal(ndl_file_read(&bytes, &n_bytes, file, 1 << 30),
                          NDL_OK);
         assert_int_equal(n_bytes, header + size);

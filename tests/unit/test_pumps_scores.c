@@ -40,13 +40,13 @@ static int make_toys(void **state)
                                      .score_from = FROM,
                                      .logits_row = i * N_SCORED - (FROM - 1) };
     for (int m = 0; m < 2; m++) {
+        const toy_how how = { toys[m].kv_types, ndl_cpu_flags() };
         snprintf(path[m], sizeof path[m], "%s",
                  test_folder_at(&folder, toys[m].name));
         assert_int_equal(toy_write(m, path[m]), NDL_OK);
         for (int i = 0; i < N_TEXTS; i++)
-            assert_int_equal(toy_logits(path[m], ndl_cpu_flags(),
-                                        requests[i].prompt, LENGTH,
-                                        &truth[m][i]),
+            assert_int_equal(toy_logits(path[m], how, requests[i].prompt,
+                                        LENGTH, &truth[m][i]),
                              NDL_OK);
     }
     return 0;
@@ -77,7 +77,7 @@ static world_setup setup_of(int model, int n_stages)
                       .max_rows = 19,
                       .context = LENGTH,
                       .n_threads = 1,
-                      .kv_dtype = toys[model].kv_dtype,
+                      .kv_types = toys[model].kv_types,
                       .cpu_flags = ndl_cpu_flags(),
                       .latency_sec = 1e-5,
                       .compute_sec = 1e-4,
