@@ -1,6 +1,6 @@
 /*
  * attend_avx512bf16.c - attention over one page of bf16 with VDPBF16PS, whose
- * bits are its own (kernels.h).  At many rows exp takes the rest of the time:
+ * bits are its own (attend.h).  At many rows exp takes the rest of the time:
  *
  *   rows                       1    4    8   48   48, each one key more
  *   share of peak, hd =  64   39   74   69   79   70 %

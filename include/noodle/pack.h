@@ -42,7 +42,9 @@ typedef struct ndl_pack_meta {
 /**
  * Write all tensors of `model` into an open store, panel by panel, with their
  * attributes and checksums.  Memory: a few MiB, and of what is
- * quantised at least 16 rows of f32 a thread.
+ * quantised at least 16 rows of f32 a thread.  Where matrices behind a norm
+ * are quantised, they are asked for twice: a part of the norm's gains may go
+ * to them, which leaves their products as they are.
  * The caller has made the store and commits it (so that it can add the
  * tokenizer).  "created" honours SOURCE_DATE_EPOCH.
  * What is quantised, is so by as many threads as there are processors; which

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "balance.h"
 #include "kernels.h"
 #include "noodle/hash.h"
 #include "noodle/json.h"
@@ -376,6 +377,8 @@ ndl_status ndl_pack(ndl_store *s, const ndl_model *model, ndl_mix mix,
                     const ndl_source *source, const ndl_pack_meta *meta)
 {
     packer p = { .store = s, .source = source };
+    ndl_balance balance = { 0 };
+    ndl_source balanced;
     ndl_item *items = NULL;
     int n = 0;
     ndl_status st = NDL_OK;
@@ -383,12 +386,16 @@ ndl_status ndl_pack(ndl_store *s, const ndl_model *model, ndl_mix mix,
     NDL_TRY_GOTO(done, st, ndl_layout_list(&items, &n, model, mix, &whole));
     NDL_TRY_GOTO(done, st, put_root(s, model, mix, meta));
     NDL_TRY_GOTO(done, st, begin(&p, mix));
+    NDL_TRY_GOTO(done, st, ndl_balance_init(&balance, source, model, mix));
+    ndl_balance_source(&balance, &balanced);
+    p.source = &balanced;
     p.progress.fn = meta->progress;
     p.progress.arg = meta->progress_arg;
     for (int i = 0; i < n; i++) p.progress.all += items[i].bytes;
     for (int i = 0; i < n; i++)
         NDL_TRY_GOTO(done, st, pack_item(&p, &items[i]));
 done:
+    ndl_balance_fini(&balance);
     ndl_pool_destroy(&p.pool);
     free(p.scales);
     free(p.out);

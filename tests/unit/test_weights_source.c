@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "../../src/formats/balance.h"
 #include "../../src/formats/quantise.h"
 #include "../../src/formats/widen.h"
 #include "../support/folder.h"
@@ -122,6 +123,9 @@ static bool has(const ndl_model *m, ndl_role role)
     return group_of(m, role) >= 0;
 }
 
+/* The source that the file was made from, balanced as for its mix. */
+static const ndl_source *wanted;
+
 static void check_role(const ndl_source *s, const ndl_model *m, ndl_role role,
                        int layer, ndl_mix mix)
 {
@@ -131,7 +135,7 @@ static void check_role(const ndl_source *s, const ndl_model *m, ndl_role role,
     ok(s->rows(s->arg, role, layer, 0, rows, got));
     for (int r = 0; r < rows; r++) {
         float x[MOST_COLS], alone[MOST_COLS];
-        for (int c = 0; c < cols; c++) x[c] = tiny_value(role, layer, r, c);
+        ok(wanted->rows(wanted->arg, role, layer, r, 1, x));
         round_row(x, cols, dtype, dtype == NDL_INT8 ? mix.block : 32);
         assert_memory_equal(x, got + r * cols, (size_t)cols * sizeof *x);
         if (r % 37 != 5) continue;
@@ -154,10 +158,10 @@ static void check_origin(const ndl_source *s, const ndl_model *m, ndl_role role,
 
 static void check_vectors(const ndl_source *s, const ndl_model *m, int layer)
 {
-    float got[MOST_COLS];
+    float got[MOST_COLS], want[MOST_COLS];
     ok(s->rows(s->arg, NDL_ROLE_NORM2, layer, 0, 1, got));
-    for (int i = 0; i < m->width; i++)
-        assert_true(got[i] == tiny_value(NDL_ROLE_NORM2, layer, 0, i));
+    ok(wanted->rows(wanted->arg, NDL_ROLE_NORM2, layer, 0, 1, want));
+    for (int i = 0; i < m->width; i++) assert_true(got[i] == want[i]);
     if (!m->qkv_bias) return;
     const int n = tiny_cols(m, NDL_ROLE_K_BIAS);
     ok(s->rows(s->arg, NDL_ROLE_K_BIAS, layer, 0, 1, got));
@@ -168,11 +172,17 @@ static void check_vectors(const ndl_source *s, const ndl_model *m, int layer)
 static void check_file(const char *path, ndl_mix mix)
 {
     ndl_weights_source *w = NULL;
-    ndl_source s;
+    ndl_source s, balanced;
+    ndl_balance balance;
     ok(ndl_weights_source_open(&w, path));
     assert_true(ndl_mix_equal(ndl_weights_source_mix(w), mix));
     ndl_weights_source_get(w, &s);
     const ndl_model *m = ndl_weights_source_model(w);
+    tiny_source tiny = { .model = *m, .calls_left = -1 };
+    const ndl_source source = { &tiny, tiny_rows, tiny_origin };
+    ok(ndl_balance_init(&balance, &source, m, mix));
+    ndl_balance_source(&balance, &balanced);
+    wanted = &balanced;
     for (int role = 0; role < NDL_N_ROLES; role++) {
         if (!has(m, (ndl_role)role)) continue;
         const bool ends = role == NDL_ROLE_TOKENS || role == NDL_ROLE_HEAD;
@@ -182,6 +192,7 @@ static void check_file(const char *path, ndl_mix mix)
         }
     }
     for (int l = 0; l < m->n_layers; l++) check_vectors(&s, m, l);
+    ndl_balance_fini(&balance);
     ndl_weights_source_close(&w);
     assert_null(w);
 }
