@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "noodle/status.h"
@@ -19,6 +20,17 @@
  */
 ndl_status ndl_file_read(char **out, size_t *n, const char *path,
                          size_t max_bytes);
+
+/**
+ * Read exactly n bytes that lie at `offset`.
+ *
+ * @param path  of fd, for messages.
+ * @param dst   after a failure, its contents are undefined.
+ * @return NDL_OK; NDL_EDATA if the file ends before; NDL_EPERM, NDL_EOS,
+ * NDL_EIO.
+ */
+ndl_status ndl_file_read_at(int fd, const char *path, void *dst, size_t n,
+                            uint64_t offset);
 
 /* A file that appears whole or not at all: written as PATH.part. */
 typedef struct ndl_file_part {

@@ -69,12 +69,14 @@ typedef struct ndl_strategy_setup {
 const char *ndl_strategy_name(ndl_strategy s);
 bool ndl_strategy_parse(const char *name, ndl_strategy *out);
 
-/* The same model one dtype smaller. */
-typedef struct ndl_strategy_next {
+/* The same model with smaller weights. */
+typedef struct ndl_strategy_next ndl_strategy_next;
+struct ndl_strategy_next {
     const ndl_plan_costs *costs;
     const ndl_cluster *cluster;
-    const char *dtype; /* its name */
-} ndl_strategy_next;
+    const char *dtype;             /* its name               */
+    const ndl_strategy_next *then; /* smaller still, or NULL */
+};
 
 /**
  * Plan.  Fills stages with times, reasons, memory; the figures of the whole;
@@ -82,7 +84,8 @@ typedef struct ndl_strategy_next {
  * next smaller dtype would bring (solved, not guessed).
  *
  * @param costs  memory of the model's parts.
- * @param next   the same for the next smaller dtype with its cluster, or NULL.
+ * @param next   the same for the next smaller dtype with its cluster, or NULL;
+ *               what comes after it is asked where that does not fit either.
  * @return NDL_OK; NDL_EUNAVAIL: it does not fit or a limit cannot be met,
  *         saying which and what would help (how many nodes of which kind);
  *         NDL_EUSAGE: an impossible pin, workload or setup; NDL_EDATA: a time

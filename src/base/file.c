@@ -89,6 +89,24 @@ ndl_status ndl_file_read(char **out, size_t *n, const char *path,
     return st;
 }
 
+ndl_status ndl_file_read_at(int fd, const char *path, void *dst, size_t n,
+                            uint64_t offset)
+{
+    for (size_t done = 0; done < n;) {
+        const ssize_t got =
+            pread(fd, (uint8_t *)dst + done, n - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return ndl_file_fail(path, "read", errno);
+        if (got == 0)
+            return NDL_FAIL(NDL_EDATA,
+                            "%s: is truncated: it ends %zu bytes before what "
+                            "is to be read: copy or import it again",
+                            path, n - done);
+        done += (size_t)got;
+    }
+    return NDL_OK;
+}
+
 ndl_status ndl_file_part_open(ndl_file_part *p, const char *path)
 {
     memset(p, 0, sizeof *p);

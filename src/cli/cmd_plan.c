@@ -88,10 +88,9 @@ static ndl_status print(const ndl_options *o, const ndl_plan_question *q,
 
 static ndl_status solve(ndl_plan *out, const ndl_plan_question *q)
 {
-    const ndl_strategy_next next = { &q->next_costs, &q->next_cluster,
-                                     ndl_dtype_name(NDL_BF16) };
     return ndl_strategy_plan(out, &q->wishes.setup, &q->costs, &q->cluster,
-                             &q->workload, q->has_next ? &next : NULL);
+                             &q->workload,
+                             q->n_smaller > 0 ? &q->smaller[0].next : NULL);
 }
 
 static ndl_status answer(const ndl_options *o, const ndl_plan_question *q,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noodle/doubles.h"
 #include "noodle/plan.h"
 
 static const ndl_link *link_of(const ndl_survey *s, int from, int to)
@@ -13,17 +14,11 @@ static const ndl_link *link_of(const ndl_survey *s, int from, int to)
 
 /* ---- links of one kind ---- */
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void range_of(double *values, size_t n, double out[3])
 {
-    qsort(values, n, sizeof *values, by_value);
+    ndl_doubles_sort(values, n);
     out[0] = values[0];
-    out[1] = values[n / 2];
+    out[1] = ndl_doubles_median(values, n);
     out[2] = values[n - 1];
 }
 

@@ -198,19 +198,44 @@ static ndl_status read_costs(const ndl_plan_question *q, ndl_mix mix,
                              most_threads(&q->cluster));
 }
 
-/* Measured times hold for one dtype; described nodes can be asked again. */
-static ndl_status read_next(ndl_plan_question *q, const ndl_options *o)
+/* No matrix larger, some smaller.  In ndl_dtype the smaller ones come later;
+ * blocks of int8 make no difference worth advice. */
+static bool is_smaller(ndl_mix a, ndl_mix b)
 {
-    const ndl_mix next = ndl_mix_plain(NDL_BF16);
-    if (!o->nodes || o->profile ||
-        !ndl_mix_equal(q->mix, ndl_mix_plain(NDL_F32)))
-        return NDL_OK;
+    bool some = false;
+    for (int g = 0; g < NDL_N_GROUPS; g++) {
+        if (a.of[g] < b.of[g]) return false;
+        some |= a.of[g] > b.of[g];
+    }
+    return some;
+}
+
+static ndl_status add_smaller(ndl_plan_question *q, const ndl_options *o,
+                              const char *dtype, ndl_mix mix)
+{
+    ndl_plan_smaller *s = &q->smaller[q->n_smaller];
     /* What the user chose stays; a default follows the weights. */
     const ndl_kv_types kv =
-        o->type_k || o->type_v ? q->kv_types : ndl_kv_types_default(next);
-    NDL_TRY(read_nodes(q, o->nodes, next, kv, &q->next_cluster));
-    NDL_TRY(read_costs(q, next, kv, &q->next_costs));
-    q->has_next = true;
+        o->type_k || o->type_v ? q->kv_types : ndl_kv_types_default(mix);
+    NDL_TRY(read_nodes(q, o->nodes, mix, kv, &s->cluster));
+    if (q->n_smaller++ > 0) s[-1].next.then = &s->next;
+    s->next = (ndl_strategy_next){ .costs = &s->costs,
+                                   .cluster = &s->cluster,
+                                   .dtype = dtype };
+    return read_costs(q, mix, kv, &s->costs);
+}
+
+/* Measured times hold for one dtype; described nodes can be asked again. */
+static ndl_status read_smaller(ndl_plan_question *q, const ndl_options *o)
+{
+    static const char *const dtypes[NDL_PLAN_SMALLER] = { "bf16", "int8",
+                                                          "int4" };
+    if (!o->nodes || o->profile) return NDL_OK;
+    for (int i = 0; i < NDL_PLAN_SMALLER; i++) {
+        ndl_mix mix;
+        NDL_TRY(ndl_mix_parse(&mix, dtypes[i], NULL));
+        if (is_smaller(mix, q->mix)) NDL_TRY(add_smaller(q, o, dtypes[i], mix));
+    }
     return NDL_OK;
 }
 
@@ -220,7 +245,7 @@ ndl_status ndl_plan_question_read(ndl_plan_question *q, const ndl_options *o)
     NDL_TRY(read_workload(q, o));
     NDL_TRY(read_cluster(q, o));
     NDL_TRY(read_costs(q, q->mix, q->kv_types, &q->costs));
-    NDL_TRY(read_next(q, o));
+    NDL_TRY(read_smaller(q, o));
     const ndl_strategy_context context = { .cluster = &q->cluster,
                                            .n_blocks = q->model.n_layers,
                                            .is_free = o->nodes != NULL };
@@ -230,6 +255,7 @@ ndl_status ndl_plan_question_read(ndl_plan_question *q, const ndl_options *o)
 void ndl_plan_question_fini(ndl_plan_question *q)
 {
     ndl_cluster_fini(&q->cluster);
-    ndl_cluster_fini(&q->next_cluster);
+    for (int i = 0; i < q->n_smaller; i++)
+        ndl_cluster_fini(&q->smaller[i].cluster);
     ndl_profile_fini(&q->profile);
 }

@@ -8,6 +8,15 @@
 #include "noodle/strategy.h"
 #include "strategy_options.h"
 
+/* The same with smaller weights. */
+typedef struct ndl_plan_smaller {
+    ndl_cluster cluster;
+    ndl_plan_costs costs;
+    ndl_strategy_next next; /* of the two above; then: the element after it */
+} ndl_plan_smaller;
+
+enum { NDL_PLAN_SMALLER = 3 }; /* of f32: bf16, int8, int4 */
+
 /* Everything that a plan is made of; zeroed before it is filled. */
 typedef struct ndl_plan_question {
     ndl_model model;
@@ -19,11 +28,8 @@ typedef struct ndl_plan_question {
     ndl_workload workload;
     int context, n_slots;
     ndl_strategy_options wishes;
-
-    /* The same with weights of half the size, if there are such. */
-    bool has_next;
-    ndl_cluster next_cluster;
-    ndl_plan_costs next_costs;
+    ndl_plan_smaller smaller[NDL_PLAN_SMALLER]; /* the largest first */
+    int n_smaller;
 } ndl_plan_question;
 
 /**

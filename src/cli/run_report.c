@@ -4,11 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
+#include "noodle/doubles.h"
 
 ndl_timings ndl_timings_of(const ndl_texts *t, const ndl_session_result *r)
 {
@@ -30,8 +26,8 @@ ndl_timings ndl_timings_of(const ndl_texts *t, const ndl_session_result *r)
     s.prompt_sec = last_first - r->ready_sec;
     s.decode_sec = s.decode_tokens > 0 ? last - first : 0.0;
     if (ttft && n > 0) {
-        qsort(ttft, (size_t)n, sizeof *ttft, by_value);
-        s.ttft_median_sec = ttft[n / 2];
+        ndl_doubles_sort(ttft, (size_t)n);
+        s.ttft_median_sec = ndl_doubles_median(ttft, (size_t)n);
         s.ttft_max_sec = ttft[n - 1];
     }
     free(ttft);

@@ -2,8 +2,8 @@
 #include "assemble.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "chat_template.h"
 #include "noodle/file.h"
 #include "noodle/store.h"
 
@@ -14,8 +14,7 @@ static ndl_status fill(ndl_store *s, const ndl_assembly *a)
     NDL_TRY(ndl_pack(s, a->model, a->mix, a->source, a->meta));
     NDL_TRY(ndl_tokenizer_save(a->tokenizer, s));
     if (!a->chat_template || !*a->chat_template) return NDL_OK;
-    return ndl_store_put_packed(s, "/tokenizer/chat_template", a->chat_template,
-                                strlen(a->chat_template));
+    return ndl_chat_template_save(s, a->chat_template);
 }
 
 ndl_status ndl_assemble(const char *out, const ndl_assembly *a)

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "chat_template.h"
 #include "directory.h"
 #include "noodle/file.h"
 #include "noodle/log.h"
@@ -23,13 +24,10 @@
 #include "safetensors_write.h"
 #include "unpack.h"
 
-#define CHAT_TEMPLATE "/tokenizer/chat_template"
-
 static const uint64_t shard_bytes_max = 5000000000u;
 
 enum {
     PIECE = 1 << 18, /* elements narrowed at a time */
-    MAX_TEMPLATE_BYTES = 1 << 24,
     MAX_TEXTS = 4
 };
 
@@ -186,19 +184,10 @@ static ndl_status add_tokenizer(job *j)
 static ndl_status add_template(job *j)
 {
     static const char name[] = "chat_template.jinja";
-    ndl_store_info info = { 0 };
-    if (!ndl_store_has(j->store, CHAT_TEMPLATE)) return expect_none(j, name);
-    NDL_TRY(ndl_store_query(j->store, CHAT_TEMPLATE, &info));
-    if (info.type != NDL_STORE_U8 || info.bytes > MAX_TEMPLATE_BYTES)
-        return NDL_FAIL(NDL_EDATA,
-                        "%s: %s: is no text of at most %d bytes: import the "
-                        "model again",
-                        j->path, CHAT_TEMPLATE, MAX_TEMPLATE_BYTES);
-    char *text = malloc((size_t)info.bytes + 1);
-    if (!text) return fail_memory(j);
-    ndl_status st =
-        ndl_store_read(j->store, CHAT_TEMPLATE, text, (size_t)info.bytes);
-    if (st == NDL_OK) st = add_text(j, name, text, (size_t)info.bytes);
+    char *text = NULL;
+    NDL_TRY(ndl_chat_template_read(j->store, j->path, &text));
+    if (!text) return expect_none(j, name);
+    const ndl_status st = add_text(j, name, text, strlen(text));
     free(text);
     return st;
 }

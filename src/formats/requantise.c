@@ -6,13 +6,10 @@
 #include <sys/stat.h>
 
 #include "assemble.h"
+#include "chat_template.h"
 #include "noodle/tokenizer.h"
 #include "noodle/weights.h"
 #include "weights_source.h"
-
-#define CHAT_TEMPLATE "/tokenizer/chat_template"
-
-enum { MAX_TEMPLATE_BYTES = 1 << 24 };
 
 /* A conversion in progress. */
 typedef struct job {
@@ -56,22 +53,6 @@ static ndl_status read_tokenizer(job *j)
     return st;
 }
 
-static ndl_status read_template(job *j)
-{
-    ndl_store_info info = { 0 };
-    if (!ndl_store_has(j->store, CHAT_TEMPLATE)) return NDL_OK;
-    NDL_TRY(ndl_store_query(j->store, CHAT_TEMPLATE, &info));
-    if (info.type != NDL_STORE_U8 || info.bytes > MAX_TEMPLATE_BYTES)
-        return NDL_FAIL(NDL_EDATA,
-                        "%s: %s: is no text of at most %d bytes: import the "
-                        "model again",
-                        j->in, CHAT_TEMPLATE, MAX_TEMPLATE_BYTES);
-    const size_t n = (size_t)info.bytes;
-    j->chat_template = calloc(n + 1, 1);
-    if (!j->chat_template) return NDL_FAIL(NDL_EOS, "%s: out of memory", j->in);
-    return ndl_store_read(j->store, CHAT_TEMPLATE, j->chat_template, n);
-}
-
 static ndl_status read_optional(const job *j, const char *attr, char **out)
 {
     if (!ndl_store_has_attr(j->store, "/", attr)) return NDL_OK;
@@ -87,7 +68,7 @@ static ndl_status read_all(job *j, ndl_progress_fn progress, void *arg)
     NDL_TRY(check_mix(j));
     NDL_TRY(ndl_weights_check(j->in, progress, arg));
     NDL_TRY(read_tokenizer(j));
-    NDL_TRY(read_template(j));
+    NDL_TRY(ndl_chat_template_read(j->store, j->in, &j->chat_template));
     NDL_TRY(ndl_store_get_text(j->store, "/", "config", &j->config));
     NDL_TRY(read_optional(j, "generation_config", &j->generation));
     return read_optional(j, "source", &j->source);

@@ -48,20 +48,7 @@ static ndl_status fail_memory(const char *path)
 /* Read exactly n bytes; files that shrink while we read are errors. */
 static ndl_status read_at(const shard *s, uint64_t at, size_t n, void *dst)
 {
-    char *to = dst;
-    while (n > 0) {
-        const ssize_t got = pread(s->fd, to, n, (off_t)at);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return ndl_file_fail(s->path, "read", errno);
-        if (got == 0)
-            return NDL_FAIL(NDL_EIO,
-                            "%s: it ends early: it was cut while being read",
-                            s->path);
-        to += got;
-        at += (uint64_t)got;
-        n -= (size_t)got;
-    }
-    return NDL_OK;
+    return ndl_file_read_at(s->fd, s->path, dst, n, at);
 }
 
 /* Non-blocking, so that a named pipe is refused instead of waited for. */

@@ -7,10 +7,8 @@
  */
 #include "unpack.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "noodle/file.h"
 #include "panels.h"
@@ -60,20 +58,7 @@ static void find_places(work *w)
 /* Read exactly n bytes of the dataset. */
 static ndl_status read_at(const ndl_unpack *u, uint64_t at, size_t n, void *dst)
 {
-    uint8_t *to = dst;
-    while (n > 0) {
-        const ssize_t got = pread(u->fd, to, n, (off_t)(u->offset + at));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return ndl_file_fail(u->path, "read", errno);
-        if (got == 0)
-            return NDL_FAIL(NDL_EIO,
-                            "%s: it ends early: it was cut while being read",
-                            u->path);
-        to += got;
-        at += (uint64_t)got;
-        n -= (size_t)got;
-    }
-    return NDL_OK;
+    return ndl_file_read_at(u->fd, u->path, dst, n, u->offset + at);
 }
 
 static ndl_status allocate(work *w, size_t in, size_t panel, size_t out)

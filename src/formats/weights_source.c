@@ -66,20 +66,7 @@ static ndl_status mismatch(const ndl_weights_source *w, const ndl_item *it,
 static ndl_status read_at(const ndl_weights_source *w, uint64_t at, size_t n,
                           void *dst)
 {
-    uint8_t *to = dst;
-    while (n > 0) {
-        const ssize_t got = pread(w->fd, to, n, (off_t)at);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return ndl_file_fail(w->path, "read", errno);
-        if (got == 0)
-            return NDL_FAIL(NDL_EIO,
-                            "%s: it ends early: it was cut while being read",
-                            w->path);
-        to += got;
-        at += (uint64_t)got;
-        n -= (size_t)got;
-    }
-    return NDL_OK;
+    return ndl_file_read_at(w->fd, w->path, dst, n, at);
 }
 
 /* --- the dataset that rows are asked of --- */

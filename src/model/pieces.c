@@ -1,30 +1,10 @@
 /* pieces.c - see pieces.h. */
 #include "pieces.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-#include "noodle/file.h"
-
-ndl_status ndl_pieces_read(int fd, const char *path, void *dst, size_t n,
-                           uint64_t offset)
-{
-    for (size_t done = 0; done < n;) {
-        const ssize_t got =
-            pread(fd, (uint8_t *)dst + done, n - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return ndl_file_fail(path, "read", errno);
-        if (got == 0)
-            return NDL_FAIL(NDL_EDATA,
-                            "%s: is truncated: import the model again", path);
-        done += (size_t)got;
-    }
-    return NDL_OK;
-}
 
 /* Linux takes a hint for no more than its read-ahead window, which is 128 KiB
  * unless somebody changed it; the rest of a longer one would be forgotten. */

@@ -1,6 +1,6 @@
 /*
- * pieces.h - ranges of a file, cut into pieces for all threads, and reading
- * that takes just what is asked for.
+ * pieces.h - ranges of a file, cut into pieces for all threads, and a hint
+ * to the system that takes just what is asked for.
  */
 #ifndef NDL_MODEL_PIECES_H
 #define NDL_MODEL_PIECES_H
@@ -42,11 +42,6 @@ typedef struct ndl_pieces {
  * @return NDL_OK; NDL_EOS; what `take` or the progress returned first.
  */
 ndl_status ndl_pieces_run(const ndl_pieces *p);
-
-/** Read exactly n bytes.
- * @return NDL_OK; NDL_EDATA if the file ends before; NDL_EIO. */
-ndl_status ndl_pieces_read(int fd, const char *path, void *dst, size_t n,
-                           uint64_t offset);
 
 /** Let the system read a range of a file in the background, and no more. */
 void ndl_pieces_expect(int fd, uint64_t offset, uint64_t n);

@@ -149,8 +149,8 @@ static ndl_status copy_piece(void *arg, const ndl_piece *piece)
 {
     const staging *s = arg;
     uint8_t *buffer = s->buffers + (size_t)piece->thread * NDL_PIECE_BYTES;
-    NDL_TRY(ndl_pieces_read(s->from, s->job->path, buffer, piece->n,
-                            piece->offset));
+    NDL_TRY(ndl_file_read_at(s->from, s->job->path, buffer, piece->n,
+                             piece->offset));
     for (size_t done = 0; done < piece->n;) {
         const ssize_t put = pwrite(s->to, buffer + done, piece->n - done,
                                    (off_t)(piece->offset + done));

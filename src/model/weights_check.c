@@ -62,7 +62,7 @@ static ndl_status check_item(checker *c, const ndl_item *it)
     for (uint64_t done = 0; done < it->bytes;) {
         const uint64_t left = it->bytes - done;
         const size_t n = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
-        NDL_TRY(ndl_pieces_read(c->fd, c->path, c->buf, n, offset + done));
+        NDL_TRY(ndl_file_read_at(c->fd, c->path, c->buf, n, offset + done));
         ndl_hash_add(c->hash, c->buf, n);
         if (scales) finite &= are_finite(c->buf, n);
         NDL_TRY(ndl_progress_add(&c->progress, n));

@@ -121,9 +121,9 @@ typedef struct copying {
 static ndl_status copy_piece(void *arg, const ndl_piece *piece)
 {
     const copying *c = arg;
-    return ndl_pieces_read(c->p->fd, c->p->path,
-                           c->to + c->p->places[piece->range] + piece->at,
-                           piece->n, piece->offset);
+    return ndl_file_read_at(c->p->fd, c->p->path,
+                            c->to + c->p->places[piece->range] + piece->at,
+                            piece->n, piece->offset);
 }
 
 static ndl_status copy(ndl_weights *w, parcel *p, ndl_pool *pool,

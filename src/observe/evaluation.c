@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "noodle/doubles.h"
+
 /* One number of a score. */
 typedef double (*number_fn)(const ndl_token_score *s);
 
@@ -80,19 +82,13 @@ double ndl_evaluation_quantile(const double *sorted, size_t n, double q)
            (at - (double)below) * (sorted[below + 1] - sorted[below]);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static ndl_status sort_kl(ndl_comparison *c, const ndl_token_score *s, size_t n)
 {
     double *kl = malloc(n * sizeof *kl);
     if (!kl) return NDL_FAIL(NDL_EOS, "evaluation: out of memory");
     for (size_t i = 0; i < n; i++) kl[i] = s[i].kl;
-    qsort(kl, n, sizeof *kl, by_value);
-    c->kl_median = ndl_evaluation_quantile(kl, n, 0.5);
+    ndl_doubles_sort(kl, n);
+    c->kl_median = ndl_doubles_median(kl, n);
     c->kl_99 = ndl_evaluation_quantile(kl, n, 0.99);
     c->kl_max = kl[n - 1];
     free(kl);

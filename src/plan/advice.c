@@ -399,16 +399,16 @@ static ndl_status note_node(ndl_plan *p, const ndl_advice *a)
 }
 
 ndl_status ndl_advice_next(ndl_strategy_task *out, ndl_alike *alike,
-                           const ndl_advice *a)
+                           const ndl_advice *a, const ndl_strategy_next *next)
 {
-    const double row_bytes = 4.0 * a->next->costs->width;
+    const double row_bytes = 4.0 * next->costs->width;
     const ndl_strategy_setup *setup = a->given->setup;
-    NDL_TRY(ndl_alike_merge(alike, a->next->cluster, setup, row_bytes,
+    NDL_TRY(ndl_alike_merge(alike, next->cluster, setup, row_bytes,
                             row_bytes * a->given->work->chunk_rows));
     *out = *a->given;
-    out->costs = a->next->costs;
-    out->cluster = a->next->cluster;
-    if (ndl_alike_helps(a->next->cluster, setup)) {
+    out->costs = next->costs;
+    out->cluster = next->cluster;
+    if (ndl_alike_helps(next->cluster, setup)) {
         out->setup = &alike->setup;
         out->cluster = &alike->cluster;
     }
@@ -422,7 +422,7 @@ static ndl_status note_dtype(ndl_plan *p, const ndl_advice *a)
     ndl_strategy_task t;
     ndl_alike alike = { 0 };
     if (!a->next) return NDL_OK;
-    NDL_TRY(ndl_advice_next(&t, &alike, a));
+    NDL_TRY(ndl_advice_next(&t, &alike, a, a->next));
     const ndl_status st = figure_of(&figure, &t, 1);
     ndl_alike_fini(&alike);
     if (is_answer(st)) return NDL_OK;

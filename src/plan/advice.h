@@ -37,12 +37,12 @@ ndl_status ndl_advice_explain(const ndl_advice *a);
 char *ndl_advice_name(const ndl_node *node, char buf[NDL_NODE_NAME]);
 
 /**
- * The task of the next smaller dtype, as it would be solved.
+ * The task of a smaller dtype, as it would be solved.
  * @param[out] alike  what it borrows from; the caller frees it.
  * @return NDL_OK; NDL_EOS.
  */
 ndl_status ndl_advice_next(ndl_strategy_task *out, ndl_alike *alike,
-                           const ndl_advice *a);
+                           const ndl_advice *a, const ndl_strategy_next *next);
 
 /**
  * The cluster with kind `kind` at `count` nodes.  A rank has no measured link

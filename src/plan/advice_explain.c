@@ -145,18 +145,27 @@ static ndl_status help_text(const ndl_strategy_task *t, char *buf, size_t cap)
     return NDL_OK;
 }
 
+static ndl_status would_fit(const ndl_advice *a, const ndl_strategy_next *next)
+{
+    ndl_strategy_task t;
+    ndl_alike alike = { 0 };
+    NDL_TRY(ndl_advice_next(&t, &alike, a, next));
+    const ndl_status st = is_feasible(&t);
+    ndl_alike_fini(&alike);
+    return st;
+}
+
+/* The largest that fits, since it costs the least quality. */
 static ndl_status dtype_text(const ndl_advice *a, char *buf, size_t cap)
 {
     buf[0] = '\0';
-    if (!a->next) return NDL_OK;
-    ndl_strategy_task t;
-    ndl_alike alike = { 0 };
-    NDL_TRY(ndl_advice_next(&t, &alike, a));
-    const ndl_status st = is_feasible(&t);
-    ndl_alike_fini(&alike);
-    if (st == NDL_EUNAVAIL) return NDL_OK;
-    NDL_TRY(st);
-    snprintf(buf, cap, "weights in %.16s would fit; ", a->next->dtype);
+    for (const ndl_strategy_next *n = a->next; n; n = n->then) {
+        const ndl_status st = would_fit(a, n);
+        if (st == NDL_EUNAVAIL) continue;
+        NDL_TRY(st);
+        snprintf(buf, cap, "weights in %.16s would fit; ", n->dtype);
+        break;
+    }
     return NDL_OK;
 }
 

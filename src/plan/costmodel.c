@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noodle/doubles.h"
 #include "noodle/layout.h"
 
 enum {
@@ -307,12 +308,6 @@ static void fit_kind(ndl_cost_curve out[2], grid *g)
         write_curve(&out[c], g, measured(g, c) ? c : !c, comparable);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* How well the curves give back what they were made of. */
 static ndl_status judge(ndl_cost *c, const ndl_sample *samples, int n)
 {
@@ -324,8 +319,8 @@ static ndl_status judge(ndl_cost *c, const ndl_sample *samples, int n)
         const double sec = ndl_cost_sec(c, (ndl_layer_kind)s->kind, &w);
         errors[i] = fabs(sec - s->sec) / s->sec;
     }
-    qsort(errors, (size_t)n, sizeof *errors, ascending);
-    c->median_error = (errors[n / 2] + errors[(n - 1) / 2]) / 2.0;
+    ndl_doubles_sort(errors, (size_t)n);
+    c->median_error = ndl_doubles_median(errors, (size_t)n);
     c->max_error = errors[n - 1];
     free(errors);
     return NDL_OK;

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "noodle/doubles.h"
 #include "noodle/load.h"
 #include "noodle/profile.h"
 
@@ -80,17 +81,12 @@ static ndl_status print_rank(const ndl_profile_rank *r, FILE *out)
     return NDL_OK;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Least, median and greatest of one figure of some links. */
-static void print_spread(FILE *out, const char *name, double *v, int64_t n)
+static void print_spread(FILE *out, const char *name, double *v, size_t n)
 {
-    qsort(v, (size_t)n, sizeof *v, ascending);
-    fprintf(out, "  %s %.3g, %.3g, %.3g", name, v[0], v[n / 2], v[n - 1]);
+    ndl_doubles_sort(v, n);
+    fprintf(out, "  %s %.3g, %.3g, %.3g", name, v[0], ndl_doubles_median(v, n),
+            v[n - 1]);
 }
 
 static ndl_status print_summary(const ndl_profile *p, int same_node, FILE *out)
@@ -98,7 +94,7 @@ static ndl_status print_summary(const ndl_profile *p, int same_node, FILE *out)
     const size_t n = (size_t)p->n_ranks;
     double *latency = malloc(2 * n * n * sizeof *latency);
     double *bandwidth = latency + n * n;
-    int64_t count = 0;
+    size_t count = 0;
     if (!latency) return NDL_FAIL(NDL_EOS, "profile: out of memory");
     for (size_t i = 0; i < n * n; i++) {
         const ndl_link *l = &p->links[i];

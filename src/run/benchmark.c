@@ -14,6 +14,7 @@
 
 #include "benchmark_work.h"
 #include "noodle/clock.h"
+#include "noodle/doubles.h"
 #include "noodle/hardware.h"
 #include "noodle/layout.h"
 #include "noodle/machine.h"
@@ -401,22 +402,16 @@ ndl_status ndl_benchmark_run(ndl_benchmark *b, const ndl_benchmark_test *test,
     return NDL_OK;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 ndl_benchmark_spread ndl_benchmark_spread_of(const double *v, int n)
 {
     ndl_benchmark_spread s = { .mean = 0.0 };
     double sorted[NDL_BENCHMARK_REPEATS], squares = 0.0;
     NDL_ASSERT(n >= 1 && n <= NDL_BENCHMARK_REPEATS);
     memcpy(sorted, v, (size_t)n * sizeof *v);
-    qsort(sorted, (size_t)n, sizeof *sorted, by_value);
+    ndl_doubles_sort(sorted, (size_t)n);
     for (int i = 0; i < n; i++) s.mean += v[i] / n;
     for (int i = 0; i < n; i++) squares += (v[i] - s.mean) * (v[i] - s.mean);
     s.stddev = n > 1 ? sqrt(squares / (n - 1)) : 0.0;
-    s.median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0;
+    s.median = ndl_doubles_median(sorted, (size_t)n);
     return s;
 }

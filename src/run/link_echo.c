@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noodle/doubles.h"
+
 static const double answer_sec = 30.0; /* without an answer: the link is dead */
 static const double spin_sec = 50e-6;  /* before sleeping, as a stage does    */
 static const double wait_sec = 0.1;
@@ -134,12 +136,6 @@ static ndl_status ask(ndl_link_echo *e, int peer, size_t bytes, double *sec)
     return NDL_OK;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static ndl_status ask_short(ndl_link_echo *e, int peer, double *latency_sec)
 {
     double sec[N_SHORT];
@@ -147,8 +143,8 @@ static ndl_status ask_short(ndl_link_echo *e, int peer, double *latency_sec)
         NDL_TRY(ask(e, peer, SHORT_BYTES, &sec[0]));
     for (int i = 0; i < N_SHORT; i++)
         NDL_TRY(ask(e, peer, SHORT_BYTES, &sec[i]));
-    qsort(sec, N_SHORT, sizeof *sec, by_value);
-    *latency_sec = fmax(sec[N_SHORT / 2] / 2.0, 1e-9);
+    ndl_doubles_sort(sec, N_SHORT);
+    *latency_sec = fmax(ndl_doubles_median(sec, N_SHORT) / 2.0, 1e-9);
     return NDL_OK;
 }
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "noodle/clock.h"
+#include "noodle/doubles.h"
 #include "noodle/hardware.h"
 #include "probe_rig.h"
 
@@ -261,19 +262,13 @@ static order decide(const probe *p, const round *r)
     return o;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void keep(probe *p, ndl_sample what, double *sec, int n)
 {
     if (p->n_samples == NDL_PROFILE_SAMPLES) return;
-    qsort(sec, (size_t)n, sizeof *sec, ascending);
+    ndl_doubles_sort(sec, (size_t)n);
     what.repeats = n;
     what.sec = sec[0];
-    what.median_sec = sec[n / 2];
+    what.median_sec = ndl_doubles_median(sec, (size_t)n);
     p->samples[p->n_samples++] = what;
 }
 

@@ -111,6 +111,33 @@ class Plan(Case):
             t)["stages"]) for t in ("bf16", "f32")]
         self.assertAlmostEqual(sizes[1] / sizes[0], 2.0, 1)
 
+    def test_a_smaller_dtype_that_would_fit_is_named(self):
+        """70.55 G parameters take 282, 141, 75 and 45 GB."""
+        args = ("--shape", "llama-3.1-70b", "-c", "512", "-np", "1",
+                "--nodes", "one.json")
+        for given, memory, named in (
+                ("f32", 160, "bf16"), ("f32", 100, "int8"),
+                ("bf16", 100, "int8"), ("bf16", 60, "int4"),
+                ("int8:32", 60, "int4"), ("int8", 30, None),
+                ("int4", 30, None)):
+            tool.write(self.folder, "one.json", json.dumps({"nodes": [
+                {"name": "n", "memory": f"{memory} GB",
+                 "compute": "1 TFLOP/s", "bandwidth": "100 GB/s"}]}))
+            words = [f"weights in {named} would fit" if named else "fit"]
+            done = tool.run("plan", *args, "--dtype", given, cwd=self.folder)
+            self.check_error(done, 69, words)
+            if not named:
+                self.assertNotIn("would fit", done.err)
+
+    def test_note_tells_what_the_next_smaller_dtype_brings(self):
+        for given, named in (("f32", "bf16"), ("bf16", "int8"),
+                             ("int8", "int4"), ("int4", None)):
+            text = self.plan("--dtype", given).text
+            if named:
+                self.assertIn(f"note: weights in {named}", text)
+            else:
+                self.assertNotIn("weights in", text)
+
     def test_a_config_json_is_a_shape(self):
         config = os.path.join(tool.HERE, "..", "..", "models", "shakespeare",
                               "config.json")

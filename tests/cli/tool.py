@@ -95,7 +95,12 @@ def environment(changes=None, np=0):
                OMPI_MCA_btl_vader_single_copy_mechanism="none")
     env.pop("NDL_CPU", None)
     env.pop("NDL_LOG", None)
-    if not np:
+    if np:
+        # lsan.supp finds what Open MPI leaks by full stacks.  They make each
+        # malloc slow, so that no other test has them.
+        env["ASAN_OPTIONS"] = (env.get("ASAN_OPTIONS", "") +
+                               ":fast_unwind_on_malloc=0")
+    else:
         # The leak checker crashes now and then beside the daemon that Open
         # MPI starts for a program without a launcher; the same code runs
         # under a launcher too.

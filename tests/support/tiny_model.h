@@ -117,8 +117,8 @@ static inline void tiny_origin(void *arg, ndl_role role, int layer,
 }
 
 /* Write a weights file of the model.  @return what ndl_pack returned. */
-static inline ndl_status tiny_write(const tiny_model *m, ndl_dtype dtype,
-                                    const char *path, int calls)
+static inline ndl_status tiny_write_mix(const tiny_model *m, ndl_mix mix,
+                                        const char *path, int calls)
 {
     tiny_source t = { .calls_left = calls };
     ndl_store *s = NULL;
@@ -129,10 +129,16 @@ static inline ndl_status tiny_write(const tiny_model *m, ndl_dtype dtype,
     NDL_TRY(ndl_model_parse(&t.model, m->config, strlen(m->config), NULL, 0,
                             m->name));
     NDL_TRY(ndl_store_create(&s, path));
-    ndl_status st = ndl_pack(s, &t.model, ndl_mix_plain(dtype), &source, &meta);
+    ndl_status st = ndl_pack(s, &t.model, mix, &source, &meta);
     if (st == NDL_OK) st = ndl_store_commit(&s);
     ndl_store_close(&s);
     return st;
+}
+
+static inline ndl_status tiny_write(const tiny_model *m, ndl_dtype dtype,
+                                    const char *path, int calls)
+{
+    return tiny_write_mix(m, ndl_mix_plain(dtype), path, calls);
 }
 
 #endif /* NOODLE_TEST_TINY_MODEL_H */

@@ -72,7 +72,7 @@ static void note_tells_what_a_smaller_dtype_brings(void **state)
     world_init(&half, 2, 1);
     set_speed(&half, 0, 0.5);
     set_speed(&half, 1, 0.5);
-    const ndl_strategy_next next = { &half.costs, &half.cluster, "bf16" };
+    const ndl_strategy_next next = { &half.costs, &half.cluster, "bf16", NULL };
     assert_int_equal(
         ndl_strategy_plan(&p, &w.setup, &w.costs, &w.cluster, &w.work, &next),
         NDL_OK);
@@ -219,12 +219,50 @@ model_that_does_not_fit_says_that_a_smaller_dtype_would(void **state)
     half.cluster.links = half.links;
     half.cluster.entry = half.entry;
     half.costs.block_bytes = 50;
-    const ndl_strategy_next next = { &half.costs, &half.cluster, "bf16" };
+    const ndl_strategy_next next = { &half.costs, &half.cluster, "bf16", NULL };
     assert_int_equal(
         ndl_strategy_plan(&p, &w.setup, &w.costs, &w.cluster, &w.work, &next),
         NDL_EUNAVAIL);
     assert_non_null(strstr(ndl_status_message(), "weights in bf16 would fit"));
     ndl_status_clear();
+}
+
+/* Those that do not fit either are passed over; the smallest is not named
+ * where a larger one is enough. */
+static void the_largest_of_the_dtypes_that_fit_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        int block_bytes[3];
+        const char *named;
+    } cases[] = { { { 95, 50, 25 }, "weights in int8 would fit; use less" },
+                  { { 95, 90, 25 }, "weights in int4 would fit; use less" },
+                  { { 50, 25, 12 }, "weights in bf16 would fit; use less" },
+                  { { 97, 96, 95 }, NULL } };
+    static const char *const names[] = { "bf16", "int8", "int4" };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        world w;
+        ndl_plan p = { 0 };
+        ndl_plan_costs costs[3];
+        ndl_strategy_next next[3];
+        world_init(&w, 2, 1);
+        for (int k = 0; k < 2; k++) w.nodes[k].memory_bytes = 300;
+        for (int i = 2; i >= 0; i--) {
+            costs[i] = w.costs;
+            costs[i].block_bytes = (uint64_t)cases[c].block_bytes[i];
+            next[i] = (ndl_strategy_next){ &costs[i], &w.cluster, names[i],
+                                           i < 2 ? &next[i + 1] : NULL };
+        }
+        assert_int_equal(ndl_strategy_plan(&p, &w.setup, &w.costs, &w.cluster,
+                                           &w.work, next),
+                         NDL_EUNAVAIL);
+        const char *text = ndl_status_message();
+        if (cases[c].named)
+            assert_non_null(strstr(text, cases[c].named));
+        else
+            assert_null(strstr(text, "would fit"));
+        ndl_status_clear();
+    }
 }
 
 static void limit_of_a_step_that_cannot_be_met_says_what_can(void **state)
@@ -257,6 +295,7 @@ int main(void)
             model_that_does_not_fit_says_how_many_nodes_would_hold_it),
         cmocka_unit_test(
             model_that_does_not_fit_says_that_a_smaller_dtype_would),
+        cmocka_unit_test(the_largest_of_the_dtypes_that_fit_is_named),
         cmocka_unit_test(limit_of_a_step_that_cannot_be_met_says_what_can),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -369,7 +369,7 @@ static void import_that_fails_half_way_leaves_nothing_behind(void **state)
     ndl_status_clear();
     assert_int_equal(
         ndl_checkpoint_import(folder.path, out, NULL, cut_shard, NULL),
-        NDL_EIO);
+        NDL_EDATA);
     assert_non_null(strstr(ndl_status_message(), "00002-of-00002"));
     assert_int_not_equal(access(out, F_OK), 0);
     assert_int_not_equal(access(part, F_OK), 0);

@@ -118,6 +118,52 @@ static void file_endless_device_is_refused(void **state)
     assert_null(got);
 }
 
+static void file_read_at_gives_what_lies_there(void **state)
+{
+    (void)state;
+    char got[8] = "-------";
+    put(at("a"), "0123456789", 10);
+    const int fd = open(at("a"), O_RDONLY);
+    assert_int_equal(ndl_file_read_at(fd, at("a"), got, 4, 3), NDL_OK);
+    assert_string_equal(got, "3456---");
+    assert_int_equal(ndl_file_read_at(fd, at("a"), got, 7, 3), NDL_OK);
+    assert_string_equal(got, "3456789");
+    assert_int_equal(ndl_file_read_at(fd, at("a"), NULL, 0, 99), NDL_OK);
+    close(fd);
+}
+
+static void file_read_at_past_the_end_is_truncation(void **state)
+{
+    (void)state;
+    char got[16];
+    put(at("a"), "0123456789", 10);
+    const int fd = open(at("a"), O_RDONLY);
+    static const uint64_t offsets[] = { 3, 10, 1000 };
+    for (int i = 0; i < 3; i++) {
+        ndl_status_clear();
+        assert_int_equal(ndl_file_read_at(fd, at("a"), got, 8, offsets[i]),
+                         NDL_EDATA);
+        assert_non_null(strstr(ndl_status_message(), at("a")));
+        assert_non_null(strstr(ndl_status_message(), "is truncated"));
+    }
+    close(fd);
+}
+
+static void file_read_at_tells_what_cannot_be_read(void **state)
+{
+    (void)state;
+    char got[4];
+    const int fd = open(folder, O_RDONLY);
+    assert_int_equal(ndl_file_read_at(fd, folder, got, 4, 0), NDL_EIO);
+    assert_non_null(strstr(ndl_status_message(), folder));
+    ndl_status_clear();
+    assert_int_equal(ndl_file_read_at(fd, "A", got, 4, UINT64_MAX - 8),
+                     NDL_EIO); /* an offset that no file has */
+    close(fd);
+    ndl_status_clear();
+    assert_int_equal(ndl_file_read_at(-1, "A", got, 4, 0), NDL_EIO);
+}
+
 static void file_part_appears_whole_at_commit(void **state)
 {
     (void)state;
@@ -209,6 +255,9 @@ int main(void)
         FACT(file_read_refuses_more_than_the_limit),
         FACT(file_read_names_what_is_missing),
         FACT(file_endless_device_is_refused),
+        FACT(file_read_at_gives_what_lies_there),
+        FACT(file_read_at_past_the_end_is_truncation),
+        FACT(file_read_at_tells_what_cannot_be_read),
         FACT(file_part_appears_whole_at_commit),
         FACT(file_part_discarded_leaves_nothing),
         FACT(file_part_that_cannot_be_renamed_is_removed),

@@ -14,7 +14,7 @@
 #include "../support/chance.h"
 #include "noodle/partition.h"
 
-enum { ITEMS = 7, NODES = 6, INSTANCES = 60000 };
+enum { ITEMS = 7, NODES = 6, INSTANCES = CHANCE_CASES(60000) };
 
 /* A problem with its numbers. */
 typedef struct instance {

@@ -17,7 +17,12 @@
 #include "noodle/file.h"
 #include "pump_world.h"
 
-enum { N_RUNS = 300, N_CASES = 14, MAX_NEW = 7, MAX_PROMPT = 300 };
+enum {
+    N_RUNS = CHANCE_CASES(300),
+    N_CASES = 14,
+    MAX_NEW = 7,
+    MAX_PROMPT = 300
+};
 
 /* A request and what it must give. */
 typedef struct given {

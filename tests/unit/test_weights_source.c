@@ -205,14 +205,15 @@ static void every_row_is_the_quantised_row_of_its_source(void **state)
         mix_of("int8:32", NULL), mix_of("int4", NULL),
         mix_of("int4", "none"),  mix_of("int8", "v,up=int4,embed=f32")
     };
-    for (int i = 0; i < N_TINY_MODELS; i++)
+    for (int i = 0; i < N_TINY_MODELS; i++) {
+        const tiny_model *t = &tiny_models[i];
+        ok(tiny_write(t, NDL_F32, first, -1));
         for (size_t j = 0; j < sizeof mixes / sizeof *mixes; j++) {
-            const tiny_model *t = &tiny_models[i];
-            ok(tiny_write(t, NDL_F32, first, -1));
             ok(pack_again(first, second, mixes[j], t->config));
             ok(ndl_weights_check(second, NULL, NULL));
             check_file(second, mixes[j]);
         }
+    }
 }
 
 static void a_scale_that_is_not_finite_is_refused(void **state)
