@@ -61,24 +61,26 @@ class Theirs:
 
 
 class Ours:
-    """What `quantize` makes."""
+    """What `quantize` makes: int8 in blocks of `block`, but of 32 in the
+    groups `small`; int4 keeps the groups `wide` at int8."""
 
-    def __init__(self, name, arguments, block, wide=()):
+    def __init__(self, name, arguments, block, wide=(), small=()):
         self.name, self.arguments = name, arguments
-        self.block, self.wide = block, wide
+        self.block, self.wide, self.small = block, wide, small
         self.file = None
 
     def is_int8(self, group):
         return self.arguments[0] != "int4" or group in self.wide
 
+    def block_of(self, group):
+        is_large = self.is_int8(group) and group not in self.small
+        return self.block if is_large else 32
+
     def bits(self, group):
-        if not self.is_int8(group):
-            return 4.5
-        return 8.25 if self.block == 64 else 8.5
+        return (8 if self.is_int8(group) else 4) + 16 / self.block_of(group)
 
     def rounding(self, group):
-        return formats.activations_q8(self.block if self.is_int8(group)
-                                      else 32)
+        return formats.activations_q8(self.block_of(group))
 
     def weights(self, bench):
         self.file = bench.path(self.name + ".h5")
@@ -90,7 +92,9 @@ class Ours:
 # A rival and what is held against it.
 MATCHES = (
     (Theirs("Q8_0", "q8_0"),
-     (Ours("int8", ["int8"], 64), Ours("int8:32", ["int8:32"], 32))),
+     (Ours("int8", ["int8"], 64, small=("head", "down")),
+      Ours("int8 --keep none", ["int8", "--keep", "none"], 64),
+      Ours("int8:32", ["int8:32"], 32))),
     (Theirs("Q4_0, head and v Q8_0", "q4_0", ("head", "v")),
      (Ours("int4", ["int4"], 64, ("head", "v")),)),
     (Theirs("Q4_0", "q4_0"),

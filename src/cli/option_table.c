@@ -85,7 +85,8 @@ const ndl_option ndl_option_table[] = {
       "as the source; synth and --shape: bf16)" },
     { "--keep", NDL_OPTION_TEXT, AT(keep), IMPORT | SYNTH | QUANTIZE, NULL, 0,
       0, "head,v,down=int8", "matrices of another type than --dtype says: "
-      "embed, head, qk, v, out, up, down (int4: head,v=int8; none: no other)" },
+      "embed, head, qk, v, out, up, down (int8: head,down=int8:32; int4: "
+      "head,v=int8; none: no other)" },
     { "--tokenizer", NDL_OPTION_TEXT, AT(tokenizer), SYNTH, NULL, 0, 0, "FILE",
       "tokenizer.json to put in (default: plain bytes)" },
     { "--special", NDL_OPTION_FLAG, AT(special), TOKENIZE, NULL, 0, 0, "",

@@ -65,9 +65,7 @@ static ndl_status fail_memory(const job *j)
 static ndl_status check_mix(const job *j)
 {
     char dtype[NDL_MIX_TEXT];
-    if (!ndl_mix_is_quantised(j->mix) &&
-        j->mix.of[NDL_GROUP_QK] == j->mix.of[NDL_GROUP_V])
-        return NDL_OK;
+    if (!ndl_mix_is_quantised(j->mix) && ndl_mix_joins_v(j->mix)) return NDL_OK;
     ndl_mix_write(j->mix, dtype);
     return NDL_FAIL(NDL_EDATA,
                     "%s: has weights of %s, which no directory has: export the "

@@ -94,10 +94,7 @@ static const entry table[] = {
 #undef VECTOR
 /* clang-format on */
 
-enum {
-    TABLE_ROWS = sizeof table / sizeof *table,
-    INT4_BLOCK = 32 /* kernels.h */
-};
+enum { TABLE_ROWS = sizeof table / sizeof *table };
 
 static bool model_has(const ndl_model *m, ndl_mix mix, need n)
 {
@@ -108,8 +105,8 @@ static bool model_has(const ndl_model *m, ndl_mix mix, need n)
     case QKV_BIAS: return m->qkv_bias;
     case OUT_BIAS: return m->out_bias;
     case MLP_BIAS: return m->mlp_bias;
-    case V_JOINED: return mix.of[NDL_GROUP_QK] == mix.of[NDL_GROUP_V];
-    case V_APART: return mix.of[NDL_GROUP_QK] != mix.of[NDL_GROUP_V];
+    case V_JOINED: return ndl_mix_joins_v(mix);
+    case V_APART: return !ndl_mix_joins_v(mix);
     case UNTIED: return !m->tied;
     }
     return false;
@@ -270,29 +267,25 @@ static bool set_dims(ndl_item *it)
 
 /* A tied embedding is the head's.  Positions are looked up and added once a
  * row: blocks would save little there. */
-static ndl_dtype dtype_of(const ndl_model *m, ndl_mix mix, const entry *r)
+static void set_dtype(ndl_item *it, const ndl_model *m, ndl_mix mix,
+                      const entry *r)
 {
-    const ndl_dtype embed = (ndl_dtype)mix.of[NDL_GROUP_EMBED];
-    if (r->layout == NDL_LAYOUT_VECTOR) return NDL_F32;
-    if (r->slot == NDL_SLOT_POSITIONS)
-        return embed == NDL_F32 ? NDL_F32 : NDL_BF16;
-    if (r->slot == NDL_SLOT_TOKENS && m->tied)
-        return (ndl_dtype)mix.of[NDL_GROUP_HEAD];
-    return (ndl_dtype)mix.of[r->group];
-}
-
-static int block_of(ndl_mix mix, ndl_dtype dtype)
-{
-    if (dtype == NDL_INT4) return INT4_BLOCK;
-    return dtype == NDL_INT8 ? mix.block : 0;
+    const bool is_head = r->slot == NDL_SLOT_TOKENS && m->tied;
+    const ndl_group group = is_head ? NDL_GROUP_HEAD : r->group;
+    it->dtype = (ndl_dtype)mix.of[group];
+    it->block = ndl_mix_block(mix, group);
+    if (r->layout == NDL_LAYOUT_VECTOR)
+        it->dtype = NDL_F32;
+    else if (r->slot == NDL_SLOT_POSITIONS && it->dtype != NDL_F32)
+        it->dtype = NDL_BF16;
+    if (it->dtype == NDL_F32 || it->dtype == NDL_BF16) it->block = 0;
 }
 
 static bool set_item(ndl_item *it, const ndl_model *m, ndl_mix mix,
                      const entry *r)
 {
     it->slot = r->slot;
-    it->dtype = dtype_of(m, mix, r);
-    it->block = block_of(mix, it->dtype);
+    set_dtype(it, m, mix, r);
     it->layout = r->layout;
     if (r->slot == NDL_SLOT_TOKENS && (m->tied || it->block))
         it->layout = NDL_LAYOUT_PANELS;

@@ -71,7 +71,7 @@ static void int8_has_whole_blocks_and_a_scale_for_each(void **state)
     assert_int_equal(find(&l, "/layers/0000/norm1")->block, 0);
     free(l.items);
     ndl_mix small = ndl_mix_plain(NDL_INT8);
-    small.block = 32;
+    small.small = 1u << NDL_GROUP_DOWN;
     list(&l, 2, small);
     has_dims(find(&l, "/layers/0002/down"), NDL_STORE_U8, 3 * 192 * 16, 4,
              (uint64_t[]){ 3, 48, 16, 4 });
@@ -218,10 +218,10 @@ static void a_mix_of_no_dtype_is_refused(void **state)
     list(&l, 0, ndl_mix_plain(NDL_F32));
     const ndl_part whole = ndl_layout_whole(&l.model);
     ndl_mix mix = ndl_mix_plain(NDL_INT8);
-    mix.block = 0;
+    mix.small = 128;
     assert_int_equal(ndl_layout_list(&items, &n, &l.model, mix, &whole),
                      NDL_EDATA);
-    mix.block = 64;
+    mix.small = 0;
     mix.of[NDL_GROUP_UP] = 200;
     assert_int_equal(ndl_layout_list(&items, &n, &l.model, mix, &whole),
                      NDL_EDATA);

@@ -50,10 +50,12 @@ static void one_dtype_is_its_own_text(void **state)
         assert_int_equal(ndl_mix_is_quantised(mix), t >= NDL_INT8);
         assert_int_equal(ndl_mix_kv_dtype(mix), t ? NDL_BF16 : NDL_F32);
     }
-    assert_int_equal(ndl_mix_plain(NDL_INT8).block, 64);
+    assert_int_equal(ndl_mix_block(ndl_mix_plain(NDL_INT8), NDL_GROUP_V), 64);
+    assert_int_equal(ndl_mix_block(ndl_mix_plain(NDL_INT4), NDL_GROUP_V), 32);
+    assert_int_equal(ndl_mix_block(ndl_mix_plain(NDL_BF16), NDL_GROUP_V), 0);
 }
 
-static void int4_alone_keeps_head_and_v(void **state)
+static void dtypes_alone_keep_what_matters_most(void **state)
 {
     (void)state;
     const ndl_mix mix = parsed("int4", NULL);
@@ -64,7 +66,8 @@ static void int4_alone_keeps_head_and_v(void **state)
     writes(mix, "int4,head=int8,v=int8");
     writes(parsed("int4", "none"), "int4");
     writes(parsed("int4", "down"), "int4,down=int8");
-    writes(parsed("int8", NULL), "int8");
+    writes(parsed("int8", NULL), "int8,head=int8:32,down=int8:32");
+    writes(parsed("int8", "none"), "int8");
     writes(parsed("f32", NULL), "f32");
 }
 
@@ -83,19 +86,25 @@ static void keep_gives_groups_the_dtype_after_them(void **state)
     assert_int_equal(ndl_mix_kv_dtype(parsed("f32", "up=bf16")), NDL_BF16);
 }
 
-static void blocks_of_32_are_those_of_all_int8(void **state)
+static void blocks_of_32_are_those_of_groups(void **state)
 {
     (void)state;
     ndl_mix mix = parsed("int8:32", NULL);
-    assert_int_equal(mix.block, 32);
+    assert_int_equal(ndl_mix_block(mix, NDL_GROUP_OUT), 32);
     writes(mix, "int8:32");
-    assert_false(ndl_mix_equal(mix, parsed("int8", NULL)));
+    assert_false(ndl_mix_equal(mix, parsed("int8", "none")));
     writes(parsed("int8:32", "v=bf16"), "int8:32,v=bf16");
     writes(parsed("int4", "head,v=int8:32"), "int4,head=int8:32,v=int8:32");
-    writes(parsed("int4", "head=int8:32,v"), "int4,head=int8:32,v=int8:32");
+    writes(parsed("int4", "head=int8:32,v"), "int4,head=int8:32,v=int8");
+    writes(parsed("int8:32", "v"), "int8:32,v=int8");
+    mix = parsed("int8", "down=int8:32");
+    assert_int_equal(ndl_mix_block(mix, NDL_GROUP_DOWN), 32);
+    assert_int_equal(ndl_mix_block(mix, NDL_GROUP_UP), 64);
+    assert_true(ndl_mix_joins_v(mix));
+    assert_false(ndl_mix_joins_v(parsed("int8", "v=int8:32")));
     /* Nobody has such blocks. */
     mix = parsed("int4", "none");
-    mix.block = 32;
+    mix.small = 0x7f;
     assert_true(ndl_mix_equal(mix, ndl_mix_plain(NDL_INT4)));
     writes(mix, "int4");
 }
@@ -140,7 +149,7 @@ static void every_mix_comes_back_from_its_text(void **state)
     (void)state;
     random_state = chance_seed(15);
     for (int i = 0; i < 20000; i++) {
-        ndl_mix mix = { .block = between(0, 1) ? 64 : 32 }, back;
+        ndl_mix mix = { .small = (uint8_t)between(0, 127) }, back;
         char text[NDL_MIX_TEXT], again[NDL_MIX_TEXT];
         for (int g = 0; g < NDL_N_GROUPS; g++)
             mix.of[g] = (uint8_t)between(0, NDL_N_DTYPES - 1);
@@ -162,10 +171,10 @@ static void other_bytes_are_no_mix(void **state)
         mix.of[g] = NDL_N_DTYPES;
         assert_false(ndl_mix_is_valid(mix));
     }
-    for (int block = 0; block < 256; block++) {
+    for (int small = 0; small < 256; small++) {
         ndl_mix mix = ndl_mix_plain(NDL_F32);
-        mix.block = (uint8_t)block;
-        assert_int_equal(ndl_mix_is_valid(mix), block == 32 || block == 64);
+        mix.small = (uint8_t)small;
+        assert_int_equal(ndl_mix_is_valid(mix), small < 128);
     }
 }
 
@@ -173,9 +182,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_dtype_is_its_own_text),
-        cmocka_unit_test(int4_alone_keeps_head_and_v),
+        cmocka_unit_test(dtypes_alone_keep_what_matters_most),
         cmocka_unit_test(keep_gives_groups_the_dtype_after_them),
-        cmocka_unit_test(blocks_of_32_are_those_of_all_int8),
+        cmocka_unit_test(blocks_of_32_are_those_of_groups),
         cmocka_unit_test(what_is_not_known_is_named),
         cmocka_unit_test(texts_of_files_are_checked),
         cmocka_unit_test(every_mix_comes_back_from_its_text),

@@ -136,7 +136,8 @@ static void check_role(const ndl_source *s, const ndl_model *m, ndl_role role,
     for (int r = 0; r < rows; r++) {
         float x[MOST_COLS], alone[MOST_COLS];
         ok(wanted->rows(wanted->arg, role, layer, r, 1, x));
-        round_row(x, cols, dtype, dtype == NDL_INT8 ? mix.block : 32);
+        round_row(x, cols, dtype,
+                  ndl_mix_block(mix, (ndl_group)group_of(m, role)));
         assert_memory_equal(x, got + r * cols, (size_t)cols * sizeof *x);
         if (r % 37 != 5) continue;
         ok(s->rows(s->arg, role, layer, r, 1, alone));
