@@ -143,6 +143,10 @@ class Bench:
 
     def read_ids(self):
         """(windows, c)"""
+        if self.call("tokenize", "-m", self.original, "a") != \
+                self.call("tokenize", "-m", self.original, "--special", "a"):
+            sys.exit(f"{self.a.folder}: its tokenizer puts ids in front of "
+                     "every window, which is not done here")
         if self.text[0] == "--ids":
             with open(self.text[1], encoding="ascii") as f:
                 ids = f.read().replace(",", " ").split()

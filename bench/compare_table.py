@@ -14,12 +14,13 @@ class Table:
     def __init__(self, path, provenance):
         self.path = path
         self.rows = []
-        if os.path.exists(path):
+        is_new = not os.path.exists(path)
+        if not is_new:
             self.read()
         # Who goes on says so: another build may have measured what is above.
         with open(path, "a") as f:
             f.writelines(f"# {line}\n" for line in provenance)
-            if not self.rows:
+            if is_new:
                 csv.DictWriter(f, COLUMNS, lineterminator="\n").writeheader()
 
     def read(self):

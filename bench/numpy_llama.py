@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 
-PLAIN = {"hidden_act": "silu", "sliding_window": None, "rope_scaling": None}
+PLAIN = {"hidden_act": "silu", "rope_scaling": None}
 GROUPS = {"embed_tokens": "embed", "lm_head": "head", "q_proj": "qk",
           "k_proj": "qk", "v_proj": "v", "o_proj": "out", "gate_proj": "up",
           "up_proj": "up", "down_proj": "down"}
@@ -23,12 +23,24 @@ def group_of(name, config):
     return "head" if group == "embed" and tied else group
 
 
+def rope_of(config):
+    """What transformers 5 keeps of the rotation; else it is in `config`."""
+    return config.get("rope_parameters") or {}
+
+
+def is_plain(config):
+    window = config.get("sliding_window") and config.get(
+        "use_sliding_window", config["model_type"] != "qwen2")
+    return (config["model_type"] in ("llama", "qwen2") and not window and
+            rope_of(config).get("rope_type", "default") == "default" and
+            all(config.get(k, v) == v for k, v in PLAIN.items()))
+
+
 def load(folder):
     """(config, {name: f32 array}) of a folder with one safetensors file."""
     with open(os.path.join(folder, "config.json"), encoding="utf-8") as f:
         config = json.load(f)
-    if config["model_type"] not in ("llama", "qwen2") or any(
-            config.get(k, v) != v for k, v in PLAIN.items()):
+    if not is_plain(config):
         raise SystemExit(f"{folder}: no plain Llama or Qwen2: its forward "
                          "pass is not known here")
     with open(os.path.join(folder, "model.safetensors"), "rb") as f:
@@ -90,7 +102,8 @@ class Llama:
     def rotate(self, x):
         """(t, heads, hd), pairs half a head apart."""
         half = self.hd // 2
-        theta = self.c.get("rope_theta", 10000.0)
+        theta = rope_of(self.c).get("rope_theta",
+                                    self.c.get("rope_theta", 10000.0))
         angle = np.outer(np.arange(len(x)), theta ** (-np.arange(half) / half))
         cos = np.cos(angle).astype(np.float32)[:, None]
         sin = np.sin(angle).astype(np.float32)[:, None]

@@ -49,7 +49,7 @@ static void scores(const job *a, int first, int rows, int n_keys)
      * 4 rows of bf16 at hd = 128 from 12.0 to 7.9 us; f32, whose K already
      * comes at the rate of memory, loses (6.5 to 8.7 us at hd = 64). */
     if (first == 0 && a->depth == 2) {
-        t.ahead = a->vpage;
+        t.ahead = (uintptr_t)a->vpage;
         t.ahead_step = 64;
     }
     for (int r = 0; r < rows; r++) t.x[r] = a->q[first + r];

@@ -59,9 +59,9 @@ NDL_INLINE void ndl_attend_keys_ahead(ndl_attend_tile *t, const void *vpage)
     const size_t block = wide * t->panel * sizeof(float);
     const size_t before = ((size_t)t->panels - 1) / wide * block;
     t->ahead = block;
-    t->ahead_last = (size_t)((const char *)vpage - (const char *)t->w) - before;
+    t->ahead_last = (uintptr_t)vpage - (uintptr_t)t->w - before;
     t->ahead_step = wide * 64;
-    t->ahead_end = t->ahead_last + block;
+    t->ahead_bytes = block;
 }
 
 /* The same for values, in lines: about 4 KiB ahead. */
@@ -70,7 +70,8 @@ NDL_INLINE void ndl_attend_values_ahead(ndl_attend_tile *t)
     enum { AHEAD = 16 };
     t->ahead_step = t->step * sizeof(float);
     t->ahead = t->ahead_last = AHEAD * t->ahead_step;
-    t->ahead_end = (size_t)t->lines * t->ahead_step;
+    const size_t all = (size_t)t->lines * t->ahead_step;
+    t->ahead_bytes = all > t->ahead ? all - t->ahead : 0;
 }
 
 /* s[r][j] = q[r] . k[j] * scale for whole panels up to n_keys. */

@@ -37,9 +37,10 @@ typedef struct ndl_attend_tile {
     float factor;
     /* With a line of every panel at work, as many lines in a row are fetched
      * (ndl_attend_fetches).  In bytes: they begin so far behind the panels at
-     * work (behind the last ones: ahead_last), go on in such steps, and end so
-     * far behind the panels at work. */
-    size_t ahead, ahead_last, ahead_step, ahead_end;
+     * work (behind the last ones: ahead_last, which may be below 0 and wrap),
+     * go on in such steps, and are so many. */
+    uintptr_t ahead, ahead_last;
+    size_t ahead_step, ahead_bytes;
 } ndl_attend_tile;
 
 /* Panels that `rows` rows run over at a time. */
@@ -101,8 +102,8 @@ NDL_INLINE void ndl_attend_tile_panels(const ndl_attend_tile *t, int p,
     const size_t step = t->step, panel = t->panel;
     const __m512 factor = _mm512_set1_ps(t->factor);
     const bool last = p + panels >= t->panels;
-    const uintptr_t stop = (uintptr_t)w + t->ahead_end;
     uintptr_t next = (uintptr_t)w + (last ? t->ahead_last : t->ahead);
+    const uintptr_t stop = next + t->ahead_bytes;
     NDL_UNROLL for (int r = 0; r < rows; r++) x[r] = t->x[r];
     NDL_UNROLL for (int r = 0; r < rows; r++)
         NDL_UNROLL for (int c = 0; c < panels; c++) acc[r][c] =

@@ -61,5 +61,6 @@ NDL_DECL_V_STORE(ndl_v_store_bf16_avx2, uint16_t)
     const int hp = ndl_lanes_round(hd);
     uint16_t *line = page + (size_t)(key / 2) * hp * 2;
     for (int i = 0; i < hp; i += 8)
-        store_half(line + 2 * i, ndl_load_first(x + i, hd - i), key);
+        store_half(line + 2 * i, ndl_load_first(i < hd ? x + i : x, hd - i),
+                   key);
 }

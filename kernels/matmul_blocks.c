@@ -27,10 +27,10 @@ typedef struct blocks {
 
 /* The line of k0 of panel p, which may lie past the end of w when it is only
  * fetched ahead of use, which never faults. */
-static const void *line_of(const blocks *m, int p, int k0)
+static uintptr_t line_of(const blocks *m, int p, int k0)
 {
     size_t line = (size_t)p * m->panel_lines + (size_t)(k0 / m->tiler.depth);
-    return (const void *)((uintptr_t)m->of.w + line * LINE);
+    return (uintptr_t)m->of.w + line * LINE;
 }
 
 /* A tile over k0 .. k0 + n - 1 of some rows, without its ahead. */
@@ -61,7 +61,7 @@ static ndl_tile make_tile(const blocks *m, int first, int rows, int p, int k0,
  * idle (9 rows: 43 -> 84 % of peak, 24 rows: 75 -> 91 %).  Spread over all
  * tiles it helps less (16 rows: 65 %). */
 static void stream_rows(const blocks *m, int p, int panels, int k0, int n,
-                        const void *next)
+                        uintptr_t next)
 {
     const int tiles = (m->of.rows + m->tiler.rows - 1) / m->tiler.rows;
     const int lines = n / m->tiler.depth;
@@ -73,10 +73,10 @@ static void stream_rows(const blocks *m, int p, int panels, int k0, int n,
         t.panels = panels;
         if (half >= 0) {
             uintptr_t skip = (uintptr_t)(half * (lines / 2)) * LINE;
-            t.ahead = (const void *)((uintptr_t)next + skip);
+            t.ahead = next + skip;
             t.ahead_step = LINE / 2;
         }
-        m->tiler.run(&t, line_of(m, p, k0));
+        m->tiler.run(&t, (const void *)line_of(m, p, k0));
     }
 }
 
@@ -99,7 +99,7 @@ static void stream_panels(const blocks *m, int p, int k0, int k)
     for (int b = 0; b < n; b++) {
         int begin = part_begin(k0, k, n, b);
         int end = part_begin(k0, k, n, b + 1);
-        const void *next =
+        const uintptr_t next =
             b + 1 < n ? line_of(m, p, end) : line_of(m, p + panels, k0);
         stream_rows(m, p, panels, begin, end - begin, next);
     }
@@ -142,7 +142,7 @@ static void side_by_side(const blocks *m, int first, int panels)
             t.panels = ndl_smaller(m->tiler.panels, last - p);
             t.y = m->of.y + (size_t)p * NDL_LANES;
             t.ahead = line_of(m, p, k0 + AHEAD * depth);
-            m->tiler.run(&t, line_of(m, p, k0));
+            m->tiler.run(&t, (const void *)line_of(m, p, k0));
         }
         for (int r = 0; r < m->of.rows; r++)
             t.x[r] = (const char *)t.x[r] + (size_t)chunk * m->tiler.x_bytes;

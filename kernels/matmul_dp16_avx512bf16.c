@@ -64,7 +64,7 @@ NDL_INLINE void run(const ndl_tile *t, const uint16_t *w, float *y,
     __m512 acc[NDL_TILE_MOST][NDL_TILE_WIDE];
     const uint16_t *x[NDL_TILE_MOST];
     const size_t panel = t->panel, ahead_step = t->ahead_step;
-    const char *ahead = t->ahead ? t->ahead : (const void *)w;
+    uintptr_t ahead = t->ahead ? t->ahead : (uintptr_t)w;
     const ptrdiff_t even = t->k - t->k % 2;
     NDL_UNROLL for (int r = 0; r < rows; r++) x[r] =
         (const uint16_t *)t->x[r] + even;

@@ -38,7 +38,7 @@ NDL_INLINE void run(const ndl_tile *t, const float *w, float *y, const int rows,
     __m512 acc[NDL_TILE_MOST][NDL_TILE_WIDE];
     const float *x[NDL_TILE_MOST];
     const size_t panel = t->panel, ahead_step = t->ahead_step;
-    const char *ahead = t->ahead ? t->ahead : (const void *)w;
+    uintptr_t ahead = t->ahead ? t->ahead : (uintptr_t)w;
     const ptrdiff_t k = t->k;
     NDL_UNROLL for (int r = 0; r < rows; r++) x[r] = (const float *)t->x[r] + k;
     ndl_tile_begin(t, acc, y, rows, panels);

@@ -36,10 +36,11 @@ typedef struct ndl_tile {
     int depth;  /* k in a step: 1 for f32 cells, 2 for bf16 */
     bool carry; /* continue the sums that y holds, else start from 0 */
     /* What to fetch into L2 meanwhile, `ahead_step` bytes further a step of w
-     * and on from panel to panel; NULL and 0 for nothing.  Wide tiles do not
+     * and on from panel to panel; 0 and 0 for nothing.  A number, as it may
+     * lie past the end of w.  Wide tiles do not
      * (fewer than 4 rows; with AVX2 and bf16, than 3; with AVX-512, 4 panels).
      */
-    const void *ahead;
+    uintptr_t ahead;
     size_t ahead_step;
 } ndl_tile;
 

@@ -40,11 +40,10 @@ NDL_INLINE void ndl_tile_end(const ndl_tile *t, __m512 acc[][NDL_TILE_WIDE],
 /* Tall tiles fetch what they are told to, once: asked for thrice, as the
  * quantised tiles do, 8 rows lose 5 % of the peak.  Where few rows go wide the
  * CPU follows the streams by itself, and better. */
-NDL_INLINE void ndl_tile_fetch(const char *ahead, size_t bytes,
-                               const int panels)
+NDL_INLINE void ndl_tile_fetch(uintptr_t ahead, size_t bytes, const int panels)
 {
     NDL_UNROLL for (int c = 0; c < panels; c++)
-        _mm_prefetch(ahead + c * bytes, _MM_HINT_T1);
+        _mm_prefetch((const char *)(ahead + (uintptr_t)c * bytes), _MM_HINT_T1);
 }
 
 /* Define run_tile(), which runs all panels of a tile, as many at a time as the

@@ -109,11 +109,10 @@ NDL_INLINE void fuse(__m256 acc[][MAX_COLUMNS], const uint16_t *w, size_t panel,
 
 /* Where panel p starts to fetch ahead; at its own line when there is nothing
  * to fetch, as the step is 0 then. */
-NDL_INLINE const char *first_ahead(const ndl_tile *t, int p, const uint16_t *w)
+NDL_INLINE uintptr_t first_ahead(const ndl_tile *t, int p, const uint16_t *w)
 {
     size_t steps = (size_t)p * (size_t)(t->k / 2);
-    if (!t->ahead) return (const void *)w;
-    return (const char *)t->ahead + steps * t->ahead_step;
+    return t->ahead ? t->ahead + steps * t->ahead_step : (uintptr_t)w;
 }
 
 /* `rows` and `columns` are constants in every caller. */
@@ -127,12 +126,12 @@ NDL_INLINE void run(const ndl_tile *t, const uint16_t *w, int p, const int rows,
     const int k = t->k;
     int i = 0;
     w += (size_t)p * panel;
-    const char *ahead = first_ahead(t, p, w);
+    uintptr_t ahead = first_ahead(t, p, w);
     const size_t ahead_step = t->ahead_step;
     NDL_UNROLL for (int r = 0; r < rows; r++) x[r] = t->x[r];
     begin(t, acc, y, rows, columns);
     for (; i + 2 <= k; i += 2, w += step) {
-        if (columns == 2) _mm_prefetch(ahead, _MM_HINT_T1);
+        if (columns == 2) _mm_prefetch((const char *)ahead, _MM_HINT_T1);
         ahead += ahead_step;
         fuse(acc, w, panel, x, rows, columns, false);
         /* Emits nothing; the odd half reads the line again from L1 rather

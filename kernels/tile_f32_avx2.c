@@ -79,11 +79,10 @@ NDL_INLINE void fuse_wide(__m256 acc[][MAX_COLUMNS], const float *w,
 
 /* Where panel p starts to fetch ahead; at its own line when there is nothing
  * to fetch, as the step is 0 then. */
-NDL_INLINE const char *first_ahead(const ndl_tile *t, int p, const float *w)
+NDL_INLINE uintptr_t first_ahead(const ndl_tile *t, int p, const float *w)
 {
     size_t steps = (size_t)p * (size_t)t->k;
-    if (!t->ahead) return (const void *)w;
-    return (const char *)t->ahead + steps * t->ahead_step;
+    return t->ahead ? t->ahead + steps * t->ahead_step : (uintptr_t)w;
 }
 
 /* `rows` and `columns` are constants in every caller. */
@@ -96,12 +95,12 @@ NDL_INLINE void run(const ndl_tile *t, const float *w, int p, const int rows,
     const size_t step = t->step, panel = t->panel;
     const int k = t->k;
     w += (size_t)p * panel;
-    const char *ahead = first_ahead(t, p, w);
+    uintptr_t ahead = first_ahead(t, p, w);
     NDL_UNROLL for (int r = 0; r < rows; r++) x[r] = t->x[r];
     begin(t, acc, y, rows, columns);
     for (int i = 0; i < k; i++, w += step) {
         if (columns == 2) {
-            _mm_prefetch(ahead, _MM_HINT_T1);
+            _mm_prefetch((const char *)ahead, _MM_HINT_T1);
             ahead += t->ahead_step;
             fuse_tall(acc, w, x, i, rows);
         } else

@@ -88,7 +88,7 @@ typedef struct ndl_cost_peaks {
 } ndl_cost_peaks;
 
 /** Roofline: max(operations / peak, bytes / bandwidth) + overhead, the bytes
- * being those of the weights file.
+ * being those of the weights file, and of the KV cache for every key.
  * @return NDL_OK; what ndl_layout_bytes returns. */
 ndl_status ndl_cost_estimate(ndl_cost *out, const ndl_model *m, ndl_mix mix,
                              ndl_kv_types kv_types,

@@ -46,7 +46,7 @@ void ndl_kv_types_write(ndl_kv_types t, char out[NDL_KV_TYPES_TEXT]);
 size_t ndl_kv_types_row_bytes(ndl_dtype t, int cells);
 
 /** Bytes that one position takes in one block: keys and values of all kv
- * heads. */
+ * heads, the latter padded to whole panels. */
 size_t ndl_kv_types_key_bytes(ndl_kv_types t, const ndl_model *m);
 
 #endif /* NOODLE_KV_TYPES_H */

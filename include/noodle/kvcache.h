@@ -1,7 +1,7 @@
 /*
  * kvcache.h - keys and values of the layers that a stage hosts.
  *
- * In pages of 256 keys per (layer, slot, kv head), laid out as kernels.h says;
+ * In pages of 256 keys per (layer, slot, kv head), laid out as attend.h says;
  * in a page of int8 256 f32 scales, one a key, stand behind the cells.
  * A page is the unit in which attention works, so that a block table can take
  * the place of the fixed slots later.  What is not yet written is zero or what

@@ -13,8 +13,8 @@
  *   /embed/positions rows (learned positions only)       (context, D)
  *   /layers/0000/    norm1 norm1_bias qkv qkv_bias out out_bias
  *                    norm2 norm2_bias gate_up|up gate_up_bias|up_bias
- *                    down down_bias; if v has another dtype than q and k, qk
- *                    and v instead of qkv (not of qkv_bias)
+ *                    down down_bias; if v has another dtype or block than q
+ *                    and k, qk and v instead of qkv (not of qkv_bias)
  *   /head/           norm norm_bias matrix (absent if tied)
  *
  * A matrix (N, K) in panels is [ceil(N/16)][K][16] f32 or
@@ -28,6 +28,11 @@
  *   NAME        u8  int8 [ceil(N/16)][kp/4][16][4], B = 64 or 32
  *                   int4 [ceil(N/16)][nb][4][16][4], B = 32
  *   NAME_scale  u16, the bits of f16 [ceil(N/16)][nb][16]
+ * Where matrices behind norm1 or norm2 are quantised, each channel of the norm
+ * and of its bias is divided by a power of two, by which the columns of q, k
+ * and v, or gate and up, are multiplied: the products are those of `sources`,
+ * the factors are not.
+ *
  * Learned positions are f32 if the tokens' group is, else bf16: never
  * quantised.
  *

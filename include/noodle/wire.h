@@ -22,7 +22,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define NDL_WIRE_VERSION 4u
+#define NDL_WIRE_VERSION 5u
 #define NDL_WIRE_MAGIC   0x4e444c42u /* "NDLB" */
 
 typedef enum ndl_tag {

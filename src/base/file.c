@@ -38,7 +38,7 @@ ndl_status ndl_file_fail(const char *path, const char *verb, int err)
     }
 }
 
-/* Read until the end; the size that stat tells is only where to start. */
+/* Read until the end, doubling: what a pipe or a device holds nobody tells. */
 static ndl_status read_all(int fd, char **out, size_t *n, const char *path,
                            size_t max_bytes)
 {

@@ -5,6 +5,7 @@
  * all tests run, so that the cache is filled once for them.  A row is printed
  * as soon as it is measured.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -281,6 +282,9 @@ static ndl_status run_places(bench *b)
 {
     const wishes *w = &b->want;
     const int n = w->depths.n * w->seqs.n * w->rows.n * w->threads.n;
+    if (n > INT_MAX / w->n_tests)
+        return NDL_FAIL(NDL_EUSAGE, "bench: more tests than can be counted: "
+                                    "give fewer values");
     b->n_all = n * w->n_tests;
     /* An hour of measuring must not end in what could be known before. */
     for (int i = 0; i < n; i++) {

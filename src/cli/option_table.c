@@ -169,7 +169,7 @@ const ndl_option ndl_option_table[] = {
     { "-ctk, --cache-type-k", NDL_OPTION_TEXT, AT(type_k),
       RUN | LOGITS | EVAL | PROFILE | PLAN | BENCH, NULL, 0, 0,
       "f32|bf16|int8", "type of the keys in the KV cache (default: f32 for f32 "
-      "weights, else bf16); int8 is half of bf16" },
+      "weights, else bf16); int8 is about half of bf16" },
     { "-ctv, --cache-type-v", NDL_OPTION_TEXT, AT(type_v),
       RUN | LOGITS | EVAL | PROFILE | PLAN | BENCH, NULL, 0, 0,
       "f32|bf16|int8", "the same of the values; f32 only beside f32" },
@@ -224,10 +224,11 @@ const ndl_command_entry ndl_command_table[] = {
     [NDL_CMD_QUANTIZE] = { "quantize", "FILE", 1, 1,
       "make a weights file smaller, and the model faster",
       "Rounds the matrices to 8 or 4 bits, in blocks of 64 or 32 weights that\n"
-      "share a scale; nothing else changes.  int8 hardly changes the text and\n"
-      "is a quarter of f32; int4 is half of int8 and loses a little, least\n"
-      "where the matrices that matter most keep 8 bits (--keep).  FILE is f32\n"
-      "or bf16, or int8 to make int4 of it.\n\n"
+      "share a scale.  Channels with large gains in a norm are evened out\n"
+      "first: a power of two of the gain goes to the columns behind it.  int8\n"
+      "hardly changes the text and is a quarter of f32; int4 is half of int8\n"
+      "and loses a little, least where the matrices that matter most keep 8\n"
+      "bits (--keep).  FILE is f32 or bf16, or int8 to make int4 of it.\n\n"
       "  noodle-mpi quantize llama.h5 -o llama-int8.h5 --dtype int8\n"
       "  noodle-mpi quantize llama.h5 -o llama-int4.h5 --dtype int4 \\\n"
       "      --keep head,v,down=int8\n" },

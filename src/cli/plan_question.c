@@ -214,9 +214,14 @@ static ndl_status add_smaller(ndl_plan_question *q, const ndl_options *o,
                               const char *dtype, ndl_mix mix)
 {
     ndl_plan_smaller *s = &q->smaller[q->n_smaller];
-    /* What the user chose stays; a default follows the weights. */
-    const ndl_kv_types kv =
-        o->type_k || o->type_v ? q->kv_types : ndl_kv_types_default(mix);
+    ndl_kv_types kv;
+    /* What the user chose stays, a default follows the weights.  Where the two
+     * do not go together there is no such run. */
+    if (ndl_kv_types_parse(&kv, o->type_k, o->type_v,
+                           ndl_kv_types_default(mix)) != NDL_OK) {
+        ndl_status_clear();
+        return NDL_OK;
+    }
     NDL_TRY(read_nodes(q, o->nodes, mix, kv, &s->cluster));
     if (q->n_smaller++ > 0) s[-1].next.then = &s->next;
     s->next = (ndl_strategy_next){ .costs = &s->costs,

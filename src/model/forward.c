@@ -198,6 +198,7 @@ ndl_status ndl_forward_create(ndl_forward **out, const ndl_weights *weights,
     const ndl_forward_memory need =
         ndl_forward_memory_of(m, limits, ndl_pool_size(pool));
     ndl_status st = NDL_OK;
+    NDL_ASSERT(ndl_kv_types_is_valid(limits->kv_types.k, limits->kv_types.v));
     ndl_forward *f = calloc(1, sizeof *f);
     if (!f) return NDL_FAIL(NDL_EOS, "forward pass: out of memory");
     f->model = m;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels.h"
+
 ndl_kv_types ndl_kv_types_default(ndl_mix mix)
 {
     const ndl_dtype t = ndl_mix_kv_dtype(mix);
@@ -81,6 +83,7 @@ size_t ndl_kv_types_row_bytes(ndl_dtype t, int cells)
 
 size_t ndl_kv_types_key_bytes(ndl_kv_types t, const ndl_model *m)
 {
+    const int padded = (m->head_dim + NDL_LANES - 1) / NDL_LANES * NDL_LANES;
     return (size_t)m->n_kv_heads * (ndl_kv_types_row_bytes(t.k, m->head_dim) +
-                                    ndl_kv_types_row_bytes(t.v, m->head_dim));
+                                    ndl_kv_types_row_bytes(t.v, padded));
 }

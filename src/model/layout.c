@@ -20,7 +20,7 @@ typedef enum need {
     QKV_BIAS,
     OUT_BIAS,
     MLP_BIAS,
-    V_JOINED, /* q, k and v of one dtype */
+    V_JOINED, /* q, k and v of one dtype and block */
     V_APART,
     UNTIED
 } need;

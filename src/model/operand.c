@@ -31,7 +31,7 @@ typedef struct job {
     bool keeps_norm; /* a matrix reads it as it is */
 } job;
 
-ndl_operand_kind ndl_operand_kind_of(const ndl_kernels *k, const ndl_matrix *w)
+static ndl_operand_kind kind_of(const ndl_kernels *k, const ndl_matrix *w)
 {
     switch (w->dtype) {
     case NDL_INT8:
@@ -74,7 +74,7 @@ size_t ndl_operand_bytes(const ndl_model *m, size_t rows)
 
 static form form_of(const ndl_kernels *k, const ndl_matrix *w)
 {
-    form a = { .kind = ndl_operand_kind_of(k, w) };
+    form a = { .kind = kind_of(k, w) };
     if (a.kind == NDL_OPERAND_INT8) {
         a.block = w->block;
         a.zero = w->dtype == NDL_INT8 ? 128 : 8;

@@ -36,8 +36,6 @@ typedef struct ndl_reading {
                                                first NULL on: no more */
 } ndl_reading;
 
-ndl_operand_kind ndl_operand_kind_of(const ndl_kernels *k, const ndl_matrix *w);
-
 /** Bytes that prepare() may need for `rows` rows of a model. */
 size_t ndl_operand_bytes(const ndl_model *m, size_t rows);
 

@@ -157,6 +157,10 @@ class Compare(Case):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn(b"error: cannot do that", done.stderr)
         self.assertEqual(self.rows(), {})
+        self.compare()
+        with open(os.path.join(self.folder, "out.csv")) as f:
+            heads = [line for line in f if line.startswith("case,")]
+        self.assertEqual(len(heads), 1)
 
     def test_rival_for_lesser_processors_is_refused(self):
         with open("/proc/cpuinfo") as f:

@@ -41,8 +41,9 @@ typedef struct valid_file {
 } valid_file;
 
 enum { N_BASES = 4 };
-static const char *const mixes[N_BASES] = { "bf16", "int8", "int8:32",
-                                            "int4,head=int8,v=int8" };
+static const char *const mixes[N_BASES] = {
+    "bf16", "int8,head=int8:32,down=int8:32", "int8:32", "int4,head=int8,v=int8"
+};
 static test_folder folder;
 static char path[320];
 static valid_file bases[N_BASES];
@@ -57,6 +58,8 @@ static const char *const objects[] = {
     "/layers/0000/down",
     "/layers/0000/v_scale",
     "/head/matrix_scale",
+    "/layers/0000/qk",
+    "/layers/0000/qk_scale",
 };
 enum { N_OBJECTS = sizeof objects / sizeof *objects };
 

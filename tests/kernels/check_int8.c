@@ -90,7 +90,8 @@ static void blocks_of_rows_and_of_k_do_not_change_bits(void **state)
     static const int large[][4] = {
         { 200, 3, 1100, 64 }, { 100, 1, 5632, 64 }, { 98, 2, 5600, 32 },
         { 3, 5, 4500, 64 },   { 1, 6, 9001, 32 },   { 33, 3, 1025, 32 },
-        { 11, 19, 2050, 64 }, { 27, 19, 2050, 64 }
+        { 11, 19, 2050, 64 }, { 27, 19, 2050, 64 }, { 73, 3, 5632, 64 },
+        { 25, 2, 17100, 64 }
     };
     ndl_kernels k[LEVELS];
     const int n = levels(k);

@@ -57,7 +57,8 @@ static ndl_mix mix_of(const char *dtype, const char *keep)
     return mix;
 }
 
-static void open_rig(rig *r, const char *config, ndl_mix mix, int threads)
+static void open_rig_with(rig *r, const char *config, ndl_mix mix,
+                          ndl_kv_types kv, int threads)
 {
     const ndl_pool_config pool = { .n_threads = threads,
                                    .thread_init = ndl_fp_setup };
@@ -70,7 +71,7 @@ static void open_rig(rig *r, const char *config, ndl_mix mix, int threads)
                                         .max_spans = SEQS,
                                         .n_slots = SEQS,
                                         .context = CONTEXT,
-                                        .kv_types = ndl_kv_types_default(mix) };
+                                        .kv_types = kv };
     assert_int_equal(
         ndl_weights_blank(&r->weights, &r->model, mix, &part, NDL_LOAD_COPY),
         NDL_OK);
@@ -79,6 +80,11 @@ static void open_rig(rig *r, const char *config, ndl_mix mix, int threads)
     assert_int_equal(ndl_forward_create(&r->forward, r->weights, &part, &limits,
                                         &r->kernels, r->pool),
                      NDL_OK);
+}
+
+static void open_rig(rig *r, const char *config, ndl_mix mix, int threads)
+{
+    open_rig_with(r, config, mix, ndl_kv_types_default(mix), threads);
 }
 
 static void close_rig(rig *r)
@@ -182,27 +188,42 @@ static void run_all(rig *r, const float *from, float *to)
     }
 }
 
+enum { ALL = 3 * 26 * MAX_WIDTH };
+
+/* One shape, dtype and cache by 4, 3, 2 and 1 threads. */
+static void check_threads(const char *config, const char *dtype,
+                          const ndl_kv_types *kv)
+{
+    static float x[ALL], truth[ALL], y[ALL];
+    const ndl_mix mix = mix_of(dtype, NULL);
+    fill(x, ALL);
+    for (int threads = 4; threads >= 1; threads--) {
+        rig r;
+        open_rig_with(&r, config, mix, kv ? *kv : ndl_kv_types_default(mix),
+                      threads);
+        run_all(&r, x, threads == 4 ? truth : y);
+        const size_t n = (size_t)(3 * 26 * r.model.width);
+        close_rig(&r);
+        for (size_t i = 0; i < n; i++) assert_true(isfinite(truth[i]));
+        if (threads < 4 && memcmp(y, truth, n * sizeof *y) != 0)
+            fail_msg("%s, %d threads: differs from 4", dtype, threads);
+    }
+}
+
 static void threads_share_a_block_in_any_way_with_the_same_bits(void **state)
 {
     (void)state;
-    enum { ALL = 3 * 26 * MAX_WIDTH };
-    static float x[ALL], truth[ALL], y[ALL];
     static const char *const configs[] = { narrow, wide };
+    static const ndl_kv_types caches[] = { { NDL_INT8, NDL_INT8 },
+                                           { NDL_INT8, NDL_BF16 },
+                                           { NDL_BF16, NDL_INT8 } };
     random_state = chance_seed(20261121);
-    fill(x, ALL);
-    for (int c = 0; c < 2; c++)
+    for (int c = 0; c < 2; c++) {
         for (int d = 0; d < N_DTYPES; d++)
-            for (int threads = 4; threads >= 1; threads--) {
-                rig r;
-                open_rig(&r, configs[c], mix_of(dtypes[d], NULL), threads);
-                run_all(&r, x, threads == 4 ? truth : y);
-                const size_t n = (size_t)(3 * 26 * r.model.width);
-                close_rig(&r);
-                for (size_t i = 0; i < n; i++) assert_true(isfinite(truth[i]));
-                if (threads < 4 && memcmp(y, truth, n * sizeof *y) != 0)
-                    fail_msg("%s, %d threads: differs from 4", dtypes[d],
-                             threads);
-            }
+            check_threads(configs[c], dtypes[d], NULL);
+        for (int i = 0; i < 3; i++)
+            check_threads(configs[c], "int8", &caches[i]);
+    }
 }
 
 /* ---- v beside q and k ---- */

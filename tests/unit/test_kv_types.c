@@ -107,10 +107,10 @@ static void bytes_of_a_key_are_its_cells_and_scales(void **state)
     const ndl_model m = { .n_kv_heads = 3, .head_dim = 18 };
     const ndl_kv_types int8 = { NDL_INT8, NDL_INT8 };
     const ndl_kv_types mixed = { NDL_BF16, NDL_INT8 };
-    assert_int_equal(ndl_kv_types_key_bytes(f32, &m), 3 * 2 * 18 * 4);
-    assert_int_equal(ndl_kv_types_key_bytes(bf16, &m), 3 * 2 * 18 * 2);
-    assert_int_equal(ndl_kv_types_key_bytes(int8, &m), 3 * 2 * (18 + 4));
-    assert_int_equal(ndl_kv_types_key_bytes(mixed, &m), 3 * (18 * 2 + 18 + 4));
+    assert_int_equal(ndl_kv_types_key_bytes(f32, &m), 3 * (18 + 32) * 4);
+    assert_int_equal(ndl_kv_types_key_bytes(bf16, &m), 3 * (18 + 32) * 2);
+    assert_int_equal(ndl_kv_types_key_bytes(int8, &m), 3 * (18 + 4 + 32 + 4));
+    assert_int_equal(ndl_kv_types_key_bytes(mixed, &m), 3 * (18 * 2 + 32 + 4));
 }
 
 int main(void)
