@@ -67,6 +67,7 @@ enum { NDL_PAGE_KEYS = 256 /* keys of one attention page (chunk) */ };
               float scale, float *scratch)
 
 /* Merge the result of a later page (o2, m2, l2) into (o, m, l), stride hp:
+ * m and m2 are no denormals, as what is computed never is.
  * n = max(m, m2), a = exp(m - n), b = exp(m2 - n); l = fma(l, a, l2 * b);
  * o = fma(o, a, o2 * b); m = n. */
 #define NDL_DECL_ATTEND_MERGE(name)                                            \
