@@ -111,32 +111,34 @@ static void bench_attend(ndl_bench *b, const char *model, int hd, bool bf16)
     }
 }
 
+/* A key and a value; what a page of each takes. */
+static ndl_case store_case(ndl_bench *b, const char *model, int hd,
+                           size_t page_bytes)
+{
+    return (ndl_case){ .b = b,
+                       .model = model,
+                       .matrix = "page",
+                       .rows = 1,
+                       .n = hd,
+                       .k = 1,
+                       .bytes = 2 * page_bytes,
+                       .touched = 2.0 * hd * 4 };
+}
+
 static void bench_store(ndl_bench *b, const char *model, int hd, bool bf16)
 {
-    ndl_case c = { .b = b,
-                   .kernel = bf16 ? "kv_store_bf16" : "kv_store_f32",
-                   .model = model,
-                   .matrix = "page",
-                   .rows = 1,
-                   .n = hd,
-                   .k = 1,
-                   .bf16 = bf16 };
-    c.bytes = (size_t)hd * NDL_PAGE_KEYS * 2 * (bf16 ? 2 : 4);
-    c.touched = 2.0 * hd * 4;
+    const size_t cells = (size_t)hd * NDL_PAGE_KEYS;
+    ndl_case c = store_case(b, model, hd, cells * (bf16 ? 2 : 4));
+    c.kernel = bf16 ? "kv_store_bf16" : "kv_store_f32";
+    c.bf16 = bf16;
     ndl_case_report(&c, run_store);
 }
 
 static void bench_int8(ndl_bench *b, const char *model, int hd)
 {
-    ndl_case c = { .b = b,
-                   .kernel = "kv_store_int8",
-                   .model = model,
-                   .matrix = "page",
-                   .rows = 1,
-                   .n = hd,
-                   .k = 1 };
-    c.bytes = 2 * NDL_PAGE_KEYS * ((size_t)hd + sizeof(float));
-    c.touched = 2.0 * hd * 4;
+    const size_t page = NDL_PAGE_KEYS * ((size_t)hd + sizeof(float));
+    ndl_case c = store_case(b, model, hd, page);
+    c.kernel = "kv_store_int8";
     ndl_case_report(&c, run_store_int8);
     c.kernel = "kv_widen";
     c.rows = c.k = NDL_PAGE_KEYS;

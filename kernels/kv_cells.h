@@ -2,8 +2,6 @@
 #ifndef NDL_KV_CELLS_H
 #define NDL_KV_CELLS_H
 
-#include <math.h>
-
 #include "lanes.h"
 
 /* f32 */
@@ -33,14 +31,6 @@ static inline size_t ndl_value_cell_pairs(int hp, int j, int i)
 static inline float *ndl_page_scales(int8_t *page, int width)
 {
     return (float *)(void *)(page + (size_t)NDL_PAGE_KEYS * width);
-}
-
-/* For a largest magnitude m: returns inv, and the scale through *scale. */
-static inline float ndl_kv_inverse(float m, float *scale)
-{
-    const float ratio = 127.0f / m, inv = isfinite(ratio) ? ratio : 0.0f;
-    *scale = inv > 0.0f ? m / 127.0f : 0.0f;
-    return inv;
 }
 
 /* Of a bf16 or int8 page: the whole panels that hold n keys, and the whole

@@ -2,6 +2,7 @@
  * kv_store_int8_avx2.c - store a key or a value as int8, and widen a page of
  * int8 to bf16, AVX2.
  */
+#include "int8_ref.h"
 #include "kv_cells.h"
 #include "simd_avx2.h"
 #include "variants.h"
@@ -37,7 +38,7 @@ NDL_DECL_K_STORE(ndl_k_store_int8_avx2, int8_t)
 {
     int8_t *column = page + ndl_key_cell_pairs(hd, key, 0);
     const float inv =
-        ndl_kv_inverse(largest(x, hd), ndl_page_scales(page, hd) + key);
+        ndl_int8_inverse(largest(x, hd), ndl_page_scales(page, hd) + key);
     for (int i = 0; i < hd; i += 8) {
         uint16_t pair[4];
         _mm_storel_epi64((void *)pair, round_some(x + i, hd - i, inv));
@@ -52,7 +53,7 @@ NDL_DECL_V_STORE(ndl_v_store_int8_avx2, int8_t)
     const int hp = ndl_lanes_round(hd);
     int8_t *line = page + ndl_value_cell_pairs(hp, key / 2 * 2, 0);
     const float inv =
-        ndl_kv_inverse(largest(x, hd), ndl_page_scales(page, hp) + key);
+        ndl_int8_inverse(largest(x, hd), ndl_page_scales(page, hp) + key);
     const __m128i keep = _mm_set1_epi16(key % 2 ? 0x00ff : (short)0xff00);
     for (int i = 0; i < hp; i += 8) {
         __m128i *at = (void *)(line + 2 * i);

@@ -2,6 +2,7 @@
  * kv_store_int8_avx512.c - store a key or a value as int8, and widen a page of
  * int8 to bf16, AVX-512 (F, BW, DQ, VL).
  */
+#include "int8_ref.h"
 #include "kv_cells.h"
 #include "lanes_avx512.h"
 #include "variants.h"
@@ -27,7 +28,7 @@ NDL_DECL_K_STORE(ndl_k_store_int8_avx512, int8_t)
 {
     int8_t *column = page + ndl_key_cell_pairs(hd, key, 0);
     const float inv =
-        ndl_kv_inverse(largest(x, hd), ndl_page_scales(page, hd) + key);
+        ndl_int8_inverse(largest(x, hd), ndl_page_scales(page, hd) + key);
     for (int i = 0; i < hd; i += NDL_LANES) {
         uint16_t pair[8];
         _mm_storeu_si128((void *)pair, round_some(x + i, hd - i, inv));
@@ -42,7 +43,7 @@ NDL_DECL_V_STORE(ndl_v_store_int8_avx512, int8_t)
     const int hp = ndl_lanes_round(hd);
     int8_t *line = page + ndl_value_cell_pairs(hp, key / 2 * 2, 0);
     const float inv =
-        ndl_kv_inverse(largest(x, hd), ndl_page_scales(page, hp) + key);
+        ndl_int8_inverse(largest(x, hd), ndl_page_scales(page, hp) + key);
     const __mmask32 bytes = key % 2 ? 0xaaaaaaaau : 0x55555555u;
     for (int i = 0; i < hp; i += NDL_LANES) {
         __m256i *at = (void *)(line + 2 * i);

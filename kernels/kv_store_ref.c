@@ -1,8 +1,7 @@
 /*
  * kv_store_ref.c - the bits of a stored key or value, and int8 pages widened.
  */
-#include <math.h>
-
+#include "int8_ref.h"
 #include "kv_cells.h"
 #include "variants.h"
 
@@ -35,27 +34,14 @@ NDL_DECL_V_STORE(ndl_v_store_bf16_ref, uint16_t)
 /* Returns inv and sets the scale. */
 static float inverse_of(const float *x, int n, float *scale)
 {
-    float m = 0;
-    for (int i = 0; i < n; i++) m = ndl_lanes_larger(fabsf(x[i]), m);
-    return ndl_kv_inverse(m, scale);
-}
-
-/* Adding and taking away 1.5 * 2^23 rounds to nearest even, as the processor's
- * conversion does. */
-static int8_t round_one(float x, float inv)
-{
-    const float v = x * inv, magic = 0x1.8p23f;
-    if (!(v >= -127.0f)) return v < -127.0f ? -127 : 0; /* a NaN is 0 */
-    if (v > 127.0f) return 127;
-    const float shifted = v + magic;
-    return (int8_t)(shifted - magic);
+    return ndl_int8_inverse(ndl_int8_largest(x, n), scale);
 }
 
 NDL_DECL_K_STORE(ndl_k_store_int8_ref, int8_t)
 {
     const float inv = inverse_of(x, hd, ndl_page_scales(page, hd) + key);
     for (int i = 0; i < hd; i++)
-        page[ndl_key_cell_pairs(hd, key, i)] = round_one(x[i], inv);
+        page[ndl_key_cell_pairs(hd, key, i)] = ndl_int8_round(x[i], inv);
 }
 
 NDL_DECL_V_STORE(ndl_v_store_int8_ref, int8_t)
@@ -64,7 +50,7 @@ NDL_DECL_V_STORE(ndl_v_store_int8_ref, int8_t)
     const float inv = inverse_of(x, hd, ndl_page_scales(page, hp) + key);
     for (int i = 0; i < hp; i++)
         page[ndl_value_cell_pairs(hp, key, i)] =
-            i < hd ? round_one(x[i], inv) : 0;
+            i < hd ? ndl_int8_round(x[i], inv) : 0;
 }
 
 static void widen(uint16_t *to, const int8_t *cells, size_t n)

@@ -5,8 +5,7 @@
  * block is read twice, the second time from L1, as it does not fit into the
  * registers beside its sums.
  */
-#include <math.h>
-
+#include "int8_ref.h"
 #include "simd_avx2.h"
 #include "variants.h"
 
@@ -79,8 +78,8 @@ NDL_INLINE void quantise(row r, int b, int n, const int block, int zero)
 {
     const float *x = r.x + (size_t)b * (size_t)block;
     int8_t *q = r.q + (size_t)b * (size_t)block;
-    const float m = largest(x, n, block), ratio = 127.0f / m;
-    const float inv = isfinite(ratio) ? ratio : 0.0f;
+    const float m = largest(x, n, block),
+                inv = ndl_int8_inverse(m, &r.scale[b]);
     __m256i sum = _mm256_setzero_si256();
     NDL_UNROLL for (int i = 0; i < block; i += CHUNK)
     {
@@ -88,7 +87,6 @@ NDL_INLINE void quantise(row r, int b, int n, const int block, int zero)
         sum = _mm256_add_epi32(
             sum, round_chunk(q + i, from, n - i, _mm256_set1_ps(inv)));
     }
-    r.scale[b] = inv > 0.0f ? m / 127.0f : 0.0f;
     r.start[b] = -zero * add_lanes(sum);
 }
 

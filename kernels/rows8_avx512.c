@@ -5,8 +5,7 @@
  * Bound by the latency of a block: a maximum, two divisions, a sum.  A block
  * is held in registers, so that a row is read once.
  */
-#include <math.h>
-
+#include "int8_ref.h"
 #include "lanes_avx512.h"
 #include "variants.h"
 
@@ -60,9 +59,7 @@ NDL_INLINE void quantise(row r, int b, int n, const int block, int zero)
     NDL_UNROLL for (int i = 0; i < block / 16; i++) v[i] =
         n >= block ? _mm512_loadu_ps(x + 16 * i)
                    : load_some(x + (16 * i < n ? 16 * i : 0), n - 16 * i);
-    const float m = largest(v, block / 16), ratio = 127.0f / m;
-    const float inv = isfinite(ratio) ? ratio : 0.0f;
-    r.scale[b] = inv > 0.0f ? m / 127.0f : 0.0f;
+    const float inv = ndl_int8_inverse(largest(v, block / 16), r.scale + b);
     r.start[b] = -zero * round_block(r.q + (size_t)b * (size_t)block, v, inv,
                                      block / 16);
 }

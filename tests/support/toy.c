@@ -11,6 +11,23 @@
 
 enum { VOCAB = 301 };
 
+/* Shapes that several toys have; initialisers must be constants. */
+#define TIED_SHAPE                                                             \
+    "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":48,"    \
+    "\"num_attention_heads\":6,\"num_key_value_heads\":2,\"head_dim\":32,"     \
+    "\"intermediate_size\":100,\"vocab_size\":301,\"hidden_act\":\"silu\","    \
+    "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"                   \
+    "\"tie_word_embeddings\":true}"
+#define BIASED_SHAPE                                                           \
+    "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":64,"    \
+    "\"num_attention_heads\":4,\"num_key_value_heads\":1,"                     \
+    "\"intermediate_size\":90,\"vocab_size\":301,\"hidden_act\":\"silu\","     \
+    "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"                   \
+    "\"attention_bias\":true,\"tie_word_embeddings\":true,"                    \
+    "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,"               \
+    "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"                        \
+    "\"original_max_position_embeddings\":64}}"
+
 /* Heads of 32 (RoPE pairs share a lane), of 16 (they do not) and of 18 (they
  * fill no vector), one group of heads that does not divide a tile, odd sizes,
  * positions past two pages.  Some are others with another KV cache. */
@@ -23,69 +40,21 @@ const toy toys[N_TOYS] = {
       "\"tie_word_embeddings\":false}",
       "f32",
       { NDL_F32, NDL_F32 } },
-    { "llama-bf16",
-      "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":48,"
-      "\"num_attention_heads\":6,\"num_key_value_heads\":2,\"head_dim\":32,"
-      "\"intermediate_size\":100,\"vocab_size\":301,\"hidden_act\":\"silu\","
-      "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
-      "\"tie_word_embeddings\":true}",
-      "bf16",
-      { NDL_BF16, NDL_BF16 } },
-    { "llama-bias-f32",
-      "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":64,"
-      "\"num_attention_heads\":4,\"num_key_value_heads\":1,"
-      "\"intermediate_size\":90,\"vocab_size\":301,\"hidden_act\":\"silu\","
-      "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
-      "\"attention_bias\":true,\"tie_word_embeddings\":true,"
-      "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,"
-      "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
-      "\"original_max_position_embeddings\":64}}",
-      "f32",
-      { NDL_F32, NDL_F32 } },
+    { "llama-bf16", TIED_SHAPE, "bf16", { NDL_BF16, NDL_BF16 } },
+    { "llama-bias-f32", BIASED_SHAPE, "f32", { NDL_F32, NDL_F32 } },
     { "gpt2-f32",
       "{\"model_type\":\"gpt2\",\"n_layer\":4,\"n_embd\":48,\"n_head\":3,"
       "\"n_inner\":165,\"vocab_size\":301,\"n_positions\":600,"
       "\"layer_norm_epsilon\":1e-5,\"activation_function\":\"gelu_new\"}",
       "f32",
       { NDL_F32, NDL_F32 } },
-    { "llama-int8",
-      "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":48,"
-      "\"num_attention_heads\":6,\"num_key_value_heads\":2,\"head_dim\":32,"
-      "\"intermediate_size\":100,\"vocab_size\":301,\"hidden_act\":\"silu\","
-      "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
-      "\"tie_word_embeddings\":true}",
-      "int8",
-      { NDL_BF16, NDL_BF16 } },
+    { "llama-int8", TIED_SHAPE, "int8", { NDL_BF16, NDL_BF16 } },
     { "llama-bias-int4",
-      "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":64,"
-      "\"num_attention_heads\":4,\"num_key_value_heads\":1,"
-      "\"intermediate_size\":90,\"vocab_size\":301,\"hidden_act\":\"silu\","
-      "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
-      "\"attention_bias\":true,\"tie_word_embeddings\":true,"
-      "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,"
-      "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
-      "\"original_max_position_embeddings\":64}}",
+      BIASED_SHAPE,
       "int4,head=int8,v=int8",
       { NDL_BF16, NDL_BF16 } },
-    { "llama-kv-int8",
-      "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":48,"
-      "\"num_attention_heads\":6,\"num_key_value_heads\":2,\"head_dim\":32,"
-      "\"intermediate_size\":100,\"vocab_size\":301,\"hidden_act\":\"silu\","
-      "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
-      "\"tie_word_embeddings\":true}",
-      "bf16",
-      { NDL_INT8, NDL_INT8 } },
-    { "llama-kv-int8-bf16",
-      "{\"model_type\":\"llama\",\"num_hidden_layers\":4,\"hidden_size\":64,"
-      "\"num_attention_heads\":4,\"num_key_value_heads\":1,"
-      "\"intermediate_size\":90,\"vocab_size\":301,\"hidden_act\":\"silu\","
-      "\"max_position_embeddings\":600,\"rms_norm_eps\":1e-5,"
-      "\"attention_bias\":true,\"tie_word_embeddings\":true,"
-      "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,"
-      "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
-      "\"original_max_position_embeddings\":64}}",
-      "f32",
-      { NDL_INT8, NDL_BF16 } },
+    { "llama-kv-int8", TIED_SHAPE, "bf16", { NDL_INT8, NDL_INT8 } },
+    { "llama-kv-int8-bf16", BIASED_SHAPE, "f32", { NDL_INT8, NDL_BF16 } },
     { "gpt2-kv-bf16-int8",
       "{\"model_type\":\"gpt2\",\"n_layer\":4,\"n_embd\":54,\"n_head\":3,"
       "\"n_inner\":165,\"vocab_size\":301,\"n_positions\":600,"

@@ -252,45 +252,43 @@ static void used_slot_gives_what_a_fresh_one_gives(void **state)
 
 enum { HEAD = 32, PAIR = 2 * HEAD }; /* of those toys: cells of two keys */
 
-/* Long where a task begins, so that the one before ends meanwhile. */
-static void pause_at(int key)
+/* Copy the cells of key out of `own`, a page like vpage, taking time between
+ * reading the words that two keys share and writing them, as a kernel may that
+ * works on whole registers. */
+static void write_slowly(void *vpage, const void *own, size_t cell, int key)
 {
+    /* Long where a task begins, so that the one before ends meanwhile. */
     const struct timespec pause = { .tv_nsec =
                                         key % 16 == 15 ? 4000000 : 10000 };
+    const size_t skip = (size_t)(key / 2) * PAIR * cell;
+    unsigned char both[PAIR * sizeof(uint16_t)];
+    memcpy(both, (unsigned char *)vpage + skip, PAIR * cell);
     nanosleep(&pause, NULL);
+    for (size_t i = (size_t)(key % 2) * cell; i < PAIR * cell; i += 2 * cell)
+        memcpy(both + i, (const unsigned char *)own + skip + i, cell);
+    memcpy((unsigned char *)vpage + skip, both, PAIR * cell);
 }
 
-/* A store that takes its time between reading the words that two keys share
- * and writing them, as a kernel may that works on whole registers. */
 static void store_slowly(uint16_t *vpage, int key, const float *v, int hd)
 {
     static _Thread_local uint16_t own[NDL_PAGE_KEYS * HEAD];
-    uint16_t both[PAIR];
-    uint16_t *at = vpage + key / 2 * PAIR;
     ndl_kernels ref;
     ndl_kernels_init(&ref, 0);
-    memcpy(both, at, sizeof both);
-    pause_at(key);
     ref.v_store_bf16(own, key, v, hd);
-    for (int i = key % 2; i < PAIR; i += 2) both[i] = own[key / 2 * PAIR + i];
-    memcpy(at, both, sizeof both);
+    write_slowly(vpage, own, sizeof *own, key);
 }
 
-/* The same of int8, whose scales nobody shares. */
+/* Nobody shares the scales. */
 static void store_bytes_slowly(int8_t *vpage, int key, const float *v, int hd)
 {
     enum { CELLS = NDL_PAGE_KEYS * HEAD };
     static _Thread_local _Alignas(64)
         int8_t own[CELLS + NDL_PAGE_KEYS * sizeof(float)];
-    int8_t both[PAIR], *at = vpage + key / 2 * PAIR;
     const size_t scale = CELLS + (size_t)key * sizeof(float);
     ndl_kernels ref;
     ndl_kernels_init(&ref, 0);
-    memcpy(both, at, sizeof both);
-    pause_at(key);
     ref.v_store_int8(own, key, v, hd);
-    for (int i = key % 2; i < PAIR; i += 2) both[i] = own[key / 2 * PAIR + i];
-    memcpy(at, both, sizeof both);
+    write_slowly(vpage, own, sizeof *own, key);
     memcpy(vpage + scale, own + scale, sizeof(float));
 }
 
