@@ -27,6 +27,7 @@ typedef struct ndl_comm_op {
     bool is_active; /* begun and not yet seen to be complete */
     bool is_receive;
     bool is_arriving; /* a receive whose message is on its way */
+    int peer;
 } ndl_comm_op;
 
 /* What an implementation provides.  Meanings: the functions below. */
@@ -46,7 +47,8 @@ typedef struct ndl_comm_ops {
 struct ndl_comm {
     const ndl_comm_ops *ops;
     int rank, size;
-    int node; /* ranks with equal numbers share memory; -1: unknown */
+    int node;        /* ranks with equal numbers share memory; -1: unknown */
+    ndl_comm *inner; /* NULL, or the one that this one changes */
 };
 
 /**
@@ -87,6 +89,33 @@ double ndl_comm_now(ndl_comm *c);
 
 /** Free and set NULL.  MPI: collective. */
 void ndl_comm_close(ndl_comm **c);
+
+/* ---- comm_slow.c: links that are slower than they are ---- */
+
+/* One direction.  Fixed widths, because rank 0 sends them to all. */
+typedef struct ndl_comm_link {
+    int32_t from, to;     /* ranks; -1: any                              */
+    double delay_sec;     /* added, 0 .. NDL_LINK_DELAY_MAX_SEC          */
+    double bytes_per_sec; /* 0: as it is; or NDL_LINK_BANDWIDTH_MIN .. MAX */
+} ndl_comm_link;
+
+#define NDL_LINK_DELAY_MAX_SEC 10.0
+#define NDL_LINK_BANDWIDTH_MIN 1e3
+#define NDL_LINK_BANDWIDTH_MAX 1e15
+
+/**
+ * A comm like `inner`, on which messages to this rank arrive late: one after
+ * the other at the link's bandwidth, and then delayed.  Time counts from when
+ * this rank finds a message complete, so a rank that does not test sees it
+ * later.  Every rank opens its own, before its first receive.  What is
+ * collective, and set_spin, goes to `inner`.
+ * @param inner  borrowed until close, which leaves it open; use only one of
+ *               them at a time
+ * @param links  (n), not kept; of several for a pair the last counts
+ * @return NDL_OK; NDL_EPROTO for links that cannot be; NDL_EUNAVAIL.
+ */
+ndl_status ndl_comm_slow_open(ndl_comm **out, ndl_comm *inner,
+                              const ndl_comm_link *links, int n);
 
 /* ---- comm_mpi.c: setup over MPI ---- */
 

@@ -49,6 +49,8 @@ typedef struct ndl_session_setup {
     ndl_strategy_setup strategy;
     ndl_workload workload;
     const double *speeds; /* (size) of emulated ranks; NULL: all as they are */
+    const ndl_comm_link *links; /* (n_links) emulated, borrowed */
+    int n_links;
     ndl_load load;
     const char *stage_in;           /* folder on each node, or NULL */
     const char *metrics;            /* file to write, or NULL */

@@ -32,7 +32,9 @@ typedef enum ndl_job_kind {
     NDL_JOB_LEAVE = 1, /* nothing for the other ranks: go home with `status` */
     NDL_JOB_PIPELINE = 2, /* become a pipeline */
     NDL_JOB_HARDWARE = 3, /* tell what you are made of; then the next job */
-    NDL_JOB_PROFILE = 4   /* measure layers and links; then the next job */
+    NDL_JOB_PROFILE = 4,  /* measure layers and links; then the next job */
+    NDL_JOB_LINKS = 5     /* links to slow down: int32 n, n of ndl_comm_link;
+                             then the next job */
 } ndl_job_kind;
 
 /* What rank 0 tells all before the plan. */

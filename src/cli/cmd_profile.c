@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "commands.h"
+#include "link_options.h"
 #include "noodle/profiling.h"
+#include "noodle/slow_links.h"
 #include "noodle/weights.h"
 #include "output.h"
 #include "session_options.h"
@@ -28,11 +30,29 @@ static ndl_status print(const ndl_options *o, const ndl_profile *p)
     return st == NDL_OK ? ndl_output_text("\n") : st;
 }
 
+/* Over the links of --emulate. */
+static ndl_status probe(ndl_cli *cli, const ndl_profiling_setup *setup,
+                        ndl_profile *p)
+{
+    ndl_comm *slow = NULL;
+    ndl_comm_link *links = NULL;
+    int n = 0;
+    NDL_TRY(ndl_link_options_read(&cli->options->emulate, cli->comm->size,
+                                  &links, &n));
+    ndl_status st = NDL_OK;
+    if (n > 0) st = ndl_slow_links_lead(cli->comm, links, n, &slow);
+    if (st == NDL_OK)
+        st = ndl_profiling_lead(slow ? slow : cli->comm, setup, p);
+    ndl_comm_close(&slow);
+    free(links);
+    return st;
+}
+
 static ndl_status measure(ndl_cli *cli, const ndl_profiling_setup *setup)
 {
     const ndl_options *o = cli->options;
     ndl_profile p;
-    NDL_TRY(ndl_profiling_lead(cli->comm, setup, &p));
+    NDL_TRY(probe(cli, setup, &p));
     /* Shown first: nothing measured is lost if it cannot be kept. */
     ndl_status st = print(o, &p);
     if (st == NDL_OK && o->out) st = ndl_profile_save(&p, o->out);

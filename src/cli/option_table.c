@@ -123,7 +123,9 @@ const ndl_option ndl_option_table[] = {
       "where the time of every step and layer is written (default: metrics.h5 "
       "in --out or here; under Slurm metrics-JOBID.h5)" },
     { "--emulate", NDL_OPTION_LIST, AT(emulate), RUN | PROFILE, NULL, 0, 0,
-      "rank=2,speed=0.2", "make a rank slower by waiting; may be repeated" },
+      "WHAT",
+      "make a rank slower by waiting (rank=2,speed=0.2), or a link, both ways "
+      "(link=1-2,delay=1ms,bandwidth=1GB/s; * is any rank); may be repeated" },
     { "--shape", NDL_OPTION_TEXT, AT(shape), PLAN, NULL, 0, 0, "NAME",
       "plan for a known model (noodle-mpi help synth) or a config.json instead "
       "of a weights file" },

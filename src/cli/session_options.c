@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "link_options.h"
+
 ndl_status ndl_session_options_load(const char *name, ndl_load *out)
 {
     if (ndl_load_parse(name, out)) return NDL_OK;
@@ -22,7 +24,7 @@ static ndl_status bad_emulate(const char *text)
 {
     return NDL_FAIL(NDL_EUSAGE,
                     "--emulate %s: give rank=R,speed=S with a rank that hosts "
-                    "a stage and 0.001 <= S <= 1",
+                    "a stage and 0.001 <= S <= 1, or link=A-B,delay=1ms",
                     text);
 }
 
@@ -48,7 +50,8 @@ ndl_status ndl_session_options_speeds(const ndl_options_list *emulate, int size,
     for (int r = 0; r < size; r++) speeds[r] = 1.0;
     ndl_status st = NDL_OK;
     for (int i = 0; i < emulate->n && st == NDL_OK; i++)
-        st = set_speed(speeds, size, emulate->at[i]);
+        if (!ndl_link_options_is_link(emulate->at[i]))
+            st = set_speed(speeds, size, emulate->at[i]);
     if (st == NDL_OK)
         *out = speeds;
     else
@@ -138,6 +141,10 @@ ndl_status ndl_session_options_fill(ndl_session_options *s,
     NDL_TRY(
         ndl_session_options_speeds(&o->emulate, setup->comm->size, &s->speeds));
     setup->speeds = s->speeds;
+    NDL_TRY(ndl_link_options_read(&o->emulate, setup->comm->size, &s->links,
+                                  &s->n_links));
+    setup->links = s->links;
+    setup->n_links = s->n_links;
     NDL_TRY(read_wishes(s, o, setup));
     setup->strategy = s->wishes.setup;
     setup->stage_in = o->stage_in;
@@ -154,4 +161,6 @@ void ndl_session_options_fini(ndl_session_options *s)
 {
     free(s->speeds);
     s->speeds = NULL;
+    free(s->links);
+    s->links = NULL;
 }

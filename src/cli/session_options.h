@@ -14,13 +14,16 @@ enum { NDL_SESSION_FACTS = 96 };
 /* Storage behind a session setup; freed by ndl_session_options_fini. */
 typedef struct ndl_session_options {
     double *speeds; /* (size) or NULL */
+    ndl_comm_link *links;
+    int n_links;
     ndl_strategy_options wishes;
     char metrics[4400];
     ndl_options_fact facts[NDL_SESSION_FACTS];
     ndl_metrics_fact config[NDL_SESSION_FACTS];
 } ndl_session_options;
 
-/** "rank=2,speed=0.2": one or several ranks.
+/** "rank=2,speed=0.2": one or several ranks; words about links are not looked
+ * at.
  * @param[out] speeds  (size) malloc'ed, or NULL if none was given
  * @return NDL_OK; NDL_EUSAGE naming the word; NDL_EOS. */
 ndl_status ndl_session_options_speeds(const ndl_options_list *emulate, int size,

@@ -33,6 +33,7 @@ ndl_status ndl_comm_send_begin(ndl_comm *c, ndl_comm_op *op, int to,
     NDL_TRY(c->ops->send_begin(c, op, to, tag, buf, len));
     op->is_active = true;
     op->is_receive = false;
+    op->peer = to;
     return NDL_OK;
 }
 
@@ -46,6 +47,7 @@ ndl_status ndl_comm_recv_begin(ndl_comm *c, ndl_comm_op *op, int from,
     op->is_active = true;
     op->is_receive = true;
     op->is_arriving = false;
+    op->peer = from;
     return NDL_OK;
 }
 

@@ -4,9 +4,11 @@
  * A duplicate of the world communicator, so that no other traffic meets ours,
  * with errors returned.  The ranks of a node find each other with
  * MPI_Comm_split_type and share one window of bells; nothing else is in it,
- * and it is used with plain C11 atomics, so no epoch is ever opened.
+ * and it is used with plain C11 atomics, so no epoch is ever opened.  Belts
+ * have a mapping of their own (comm_belts.c).
  */
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@ static void release(ndl_comm_mpi *m)
     if (m->window != MPI_WIN_NULL) MPI_Win_free(&m->window);
     if (m->local != MPI_COMM_NULL) MPI_Comm_free(&m->local);
     if (m->all != MPI_COMM_NULL) MPI_Comm_free(&m->all);
+    if (m->belts) munmap(m->belts, m->belts_bytes);
     free(m->bell);
     free(m->lane);
     free(m);
@@ -108,7 +111,9 @@ static ndl_status connect_ranks(ndl_comm_mpi *m)
         st = ndl_comm_mpi_fail("MPI_Allgather", rc);
         goto done;
     }
-    st = hang_up_bells(m, node_of);
+    NDL_TRY_GOTO(done, st, hang_up_bells(m, node_of));
+    /* Without bells nobody would tell that a belt has something. */
+    if (m->mine != &m->lonely) st = ndl_comm_mpi_open_belts(m, node_of);
 done:
     free(node_of);
     return st;
@@ -132,6 +137,7 @@ static ndl_status create(ndl_comm_mpi **out)
     m->local = MPI_COMM_NULL;
     m->window = MPI_WIN_NULL;
     m->payoff = 1.0;
+    ndl_rhythm_init(&m->rhythm);
     MPI_Comm_rank(MPI_COMM_WORLD, &m->base.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &m->base.size);
     m->bell = calloc((size_t)m->base.size, sizeof(ndl_bell *));

@@ -70,7 +70,7 @@ static void describe(verdict *v, ndl_status mine)
 
 ndl_status ndl_comm_agree(ndl_comm *c, ndl_status mine)
 {
-    ndl_comm_mpi *m = ndl_comm_mpi_of(c);
+    ndl_comm_mpi *m = ndl_comm_mpi_under(c);
     verdict v = { 0 };
     int lowest = 0;
     NDL_TRY(lowest_failing_rank(m, mine, &lowest));
@@ -90,7 +90,7 @@ ndl_status ndl_comm_bcast(ndl_comm *c, void *buf, size_t len)
     unsigned char *at = buf;
     while (len > 0) {
         const size_t n = len < piece_bytes ? len : piece_bytes;
-        NDL_TRY(bcast_from(ndl_comm_mpi_of(c), 0, at, (int)n));
+        NDL_TRY(bcast_from(ndl_comm_mpi_under(c), 0, at, (int)n));
         at += n;
         len -= n;
     }
@@ -104,8 +104,9 @@ ndl_status ndl_comm_gather(ndl_comm *c, const void *mine, size_t len, void *all)
     if (len > INT_MAX)
         return NDL_FAIL(NDL_EPROTO, "gather of %zu bytes: at most %d", len,
                         INT_MAX);
-    const int rc = MPI_Igather(mine, (int)len, MPI_BYTE, all, (int)len,
-                               MPI_BYTE, 0, ndl_comm_mpi_of(c)->all, &request);
+    const int rc =
+        MPI_Igather(mine, (int)len, MPI_BYTE, all, (int)len, MPI_BYTE, 0,
+                    ndl_comm_mpi_under(c)->all, &request);
     if (rc != MPI_SUCCESS) return ndl_comm_mpi_fail("MPI_Igather", rc);
     return ndl_comm_mpi_finish(&request, "MPI_Igather");
 }

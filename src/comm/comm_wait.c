@@ -7,7 +7,8 @@
  *
  *   spin    up to spin_sec, if at least half of the late spins paid off; and
  *           now and then to find out
- *   sleep   on the bell, which ranks of this node ring after each send
+ *   sleep   on the bell, which ranks of this node ring after each send; but
+ *           awake around the end that the waits before make likely (rhythm.h)
  *
  * The bell does not say everything.  Ranks of other nodes cannot ring it; it
  * may be faster than the message; and a long message may need both processes
@@ -40,16 +41,16 @@ enum { waits_a_trial = 16 };
 
 void ndl_comm_set_spin(ndl_comm *c, double spin_sec)
 {
-    ndl_comm_mpi_of(c)->spin_sec = spin_sec > 0.0 ? spin_sec : 0.0;
+    ndl_comm_mpi_under(c)->spin_sec = spin_sec > 0.0 ? spin_sec : 0.0;
 }
 
 void ndl_comm_mpi_moved(ndl_comm_mpi *m)
 {
     if (m->since_sec == 0.0) return;
-    if (m->is_spun) {
-        const double sec = ndl_clock_sec() - m->since_sec;
+    const double sec = ndl_clock_sec() - m->since_sec;
+    if (m->is_spun)
         m->payoff = 0.75 * m->payoff + (sec <= m->spin_sec ? 0.25 : 0.0);
-    }
+    ndl_rhythm_end(&m->rhythm, sec);
     m->since_sec = 0.0;
 }
 
@@ -59,12 +60,13 @@ static void begin_wait(ndl_comm_mpi *m, double now)
     m->n_waits++;
     m->is_spun = m->spin_sec > 0.0 &&
                  (m->payoff >= 0.5 || m->n_waits % waits_a_trial == 0);
+    ndl_rhythm_begin(&m->rhythm);
 }
 
 static bool must_poll(const ndl_comm_mpi *m)
 {
     return m->is_remote || m->is_expecting || m->n_sends > 0 ||
-           m->n_receiving > 0;
+           m->n_receiving > 0 || m->n_noted > 0;
 }
 
 static double longest_sleep_sec(const ndl_comm_mpi *m, double waited_sec)
@@ -84,6 +86,9 @@ static double sleep_sec(const ndl_comm_mpi *m, double now, double max_sec)
     if (must_poll(m) && waited_sec / 8.0 < sec) sec = waited_sec / 8.0;
     if (sec < shortest_sleep_sec) sec = shortest_sleep_sec;
     if (m->n_receiving > 0 && waited_sec < in_pieces_sec) sec = piece_sleep_sec;
+    /* To be awake in time. */
+    const double left_sec = m->rhythm.from_sec - waited_sec;
+    if (m->spin_sec > 0.0 && left_sec > 0.0 && left_sec < sec) sec = left_sec;
     return sec < max_sec ? sec : max_sec;
 }
 
@@ -94,12 +99,26 @@ static void spin(ndl_comm_mpi *m, double end_sec)
     if (!must_poll(m)) ndl_bell_spin(m->mine, m->heard, end_sec);
 }
 
+/* Until when to spin, if at all: at the begin of a wait, and around the end
+ * that is expected. */
+static double spin_end_sec(const ndl_comm_mpi *m, double now)
+{
+    const ndl_rhythm *r = &m->rhythm;
+    const double waited_sec = now - m->since_sec;
+    if (m->is_spun && waited_sec < m->spin_sec)
+        return m->since_sec + m->spin_sec;
+    if (m->spin_sec > 0.0 && waited_sec >= r->from_sec &&
+        waited_sec < r->to_sec)
+        return m->since_sec + r->to_sec;
+    return 0.0;
+}
+
 static void spin_or_sleep(ndl_comm_mpi *m, double max_sec)
 {
     const double now = ndl_clock_sec();
     if (m->since_sec == 0.0) begin_wait(m, now);
-    const double end_sec = m->since_sec + m->spin_sec;
-    if (m->is_spun && now < end_sec)
+    const double end_sec = spin_end_sec(m, now);
+    if (now < end_sec)
         spin(m, end_sec < now + max_sec ? end_sec : now + max_sec);
     else
         ndl_bell_sleep(m->mine, m->heard, sleep_sec(m, now, max_sec));

@@ -9,6 +9,7 @@
 #include "noodle/hardware.h"
 #include "noodle/log.h"
 #include "noodle/profiling.h"
+#include "noodle/slow_links.h"
 #include "noodle/stage.h"
 #include "noodle/survey.h"
 #include "recorder.h"
@@ -325,8 +326,8 @@ static ndl_status lead_pipeline(lead *l, const ndl_profile *profile)
     return run_pipeline(l);
 }
 
-ndl_status ndl_session_lead(const ndl_session_setup *setup,
-                            ndl_session_result *result)
+static ndl_status lead_run(const ndl_session_setup *setup,
+                           ndl_session_result *result)
 {
     ndl_profile profile = { 0 };
     lead l = { .setup = setup,
@@ -352,6 +353,24 @@ ndl_status ndl_session_lead(const ndl_session_setup *setup,
     ndl_session_choice_fini(&l.choice);
     ndl_fleet_fini(&l.fleet);
     ndl_profile_fini(&profile);
+    return st;
+}
+
+ndl_status ndl_session_lead(const ndl_session_setup *setup,
+                            ndl_session_result *result)
+{
+    ndl_session_setup own = *setup;
+    ndl_comm *slow = NULL;
+    if (setup->n_links == 0) return lead_run(setup, result);
+    ndl_status st =
+        ndl_slow_links_lead(setup->comm, setup->links, setup->n_links, &slow);
+    if (st != NDL_OK) {
+        (void)ndl_session_dismiss(setup->comm, st);
+        return st;
+    }
+    own.comm = slow;
+    st = lead_run(&own, result);
+    ndl_comm_close(&slow);
     return st;
 }
 
@@ -387,19 +406,21 @@ static ndl_status follow_pipeline(ndl_comm *comm, ndl_wire_job *job,
 }
 
 /* A job that fails fails for all; rank 0 then says what is next, or that it is
- * over. */
-ndl_status ndl_session_follow(ndl_comm *comm,
+ * over.  Once there are slow links, the jobs that follow run over them. */
+static ndl_status follow_jobs(ndl_comm *world, ndl_comm **slow,
                               const volatile sig_atomic_t *signal)
 {
     ndl_wire_job job;
     ndl_status st = NDL_OK;
     for (;;) {
+        ndl_comm *comm = *slow ? *slow : world;
         NDL_TRY(ndl_comm_bcast(comm, &job, sizeof job));
         if (job.magic != NDL_WIRE_MAGIC)
             return NDL_FAIL(NDL_EPROTO, "rank 0 speaks another protocol");
         switch (job.kind) {
         case NDL_JOB_HARDWARE: (void)ndl_survey_follow(comm); break;
         case NDL_JOB_PROFILE: (void)ndl_profiling_follow(comm); break;
+        case NDL_JOB_LINKS: (void)ndl_slow_links_follow(world, slow); break;
         case NDL_JOB_PIPELINE:
             st = follow_pipeline(comm, &job, signal);
             if (st != NDL_OK || !job.more) return st;
@@ -407,6 +428,15 @@ ndl_status ndl_session_follow(ndl_comm *comm,
         default: return job.status;
         }
     }
+}
+
+ndl_status ndl_session_follow(ndl_comm *comm,
+                              const volatile sig_atomic_t *signal)
+{
+    ndl_comm *slow = NULL;
+    const ndl_status st = follow_jobs(comm, &slow, signal);
+    ndl_comm_close(&slow);
+    return st;
 }
 
 ndl_status ndl_session_dismiss(ndl_comm *comm, ndl_status status)

@@ -124,10 +124,19 @@ class Planning(Case):
         self.assertGreater(layers[1], layers.get(2, 0))
         self.assertTrue(any("emulated" in n for n in plan["notes"]), plan)
 
+    def test_a_slow_link_delays_every_token_and_changes_none(self):
+        plain, slow = (
+            self.run_json("--split", "4,4", "-t", "1", *more, np=3)
+            for more in ([], ["--emulate", "link=1-2,delay=50ms"]))
+        self.assertEqual(plain["ids"], slow["ids"])
+        self.assertGreater(slow["timings"]["decode_sec"], 23 * 0.05)
+
     def test_wrong_words_are_refused(self):
         for more, word in ((["--emulate", "rank=0,speed=0.5"], "--emulate"),
                            (["--emulate", "rank=1,speed=2"], "--emulate"),
                            (["--emulate", "rank=1"], "--emulate"),
+                           (["--emulate", "link=1-3,delay=1ms"], "link=1-3"),
+                           (["--emulate", "link=1-2"], "link=1-2"),
                            (["--load", "fast"], "--load"),
                            (["--strategy", "best"], "--strategy"),
                            (["--plan", "estimate", "--save-profile", "x"],

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mpi_check.h"
+#include "noodle/clock.h"
 #include "noodle/comm.h"
 
 enum { N_BUFFERS = 2, MAX_BYTES = 3000000, N_MESSAGES = 36 };
@@ -132,7 +133,8 @@ static ndl_status finish(ndl_comm *c, ndl_comm_op *op, size_t *len)
 }
 
 /* From the last rank to rank 0; at one rank to itself. */
-static void message_longer_than_the_buffer_is_eproto(ndl_comm *c, size_t bytes)
+static void message_longer_than_the_buffer_is_eproto(ndl_comm *c, ndl_tag tag,
+                                                     size_t bytes)
 {
     const size_t cap = bytes / 2;
     ndl_comm_op in = { 0 }, out = { 0 };
@@ -140,11 +142,10 @@ static void message_longer_than_the_buffer_is_eproto(ndl_comm *c, size_t bytes)
     CHECK(theirs && mine);
     mine[cap] = 0x55;
     if (c->rank == 0)
-        CHECK(ndl_comm_recv_begin(c, &in, c->size - 1, NDL_TAG_REPORT, mine,
-                                  cap) == NDL_OK);
-    if (c->rank == c->size - 1)
-        CHECK(ndl_comm_send_begin(c, &out, 0, NDL_TAG_REPORT, theirs, bytes) ==
+        CHECK(ndl_comm_recv_begin(c, &in, c->size - 1, tag, mine, cap) ==
               NDL_OK);
+    if (c->rank == c->size - 1)
+        CHECK(ndl_comm_send_begin(c, &out, 0, tag, theirs, bytes) == NDL_OK);
     if (c->rank == 0) {
         CHECK(finish(c, &in, NULL) == NDL_EPROTO);
         CHECK(!in.is_active && mine[cap] == 0x55);
@@ -196,6 +197,75 @@ static void cancelled_receive_leaves_the_message_to_the_next(ndl_comm *c)
     CHECK(got == 42 + prev && old == -1);
 }
 
+/* A stage computes its next batch while the last one leaves: the pool's hook
+ * tests now and then, and nothing waits. */
+static double send_while_computing(ndl_comm *c, const void *buf, size_t bytes)
+{
+    const double compute_sec = 0.4, slice_sec = 200e-6;
+    ndl_comm_op op = { 0 };
+    const double end = ndl_clock_sec() + compute_sec;
+    bool done = false, was_done = false;
+    CHECK(ndl_comm_send_begin(c, &op, 0, NDL_TAG_BATCH, buf, bytes) == NDL_OK);
+    while (ndl_clock_sec() < end) {
+        const double slice_end = ndl_clock_sec() + slice_sec;
+        while (ndl_clock_sec() < slice_end) continue;
+        CHECK(ndl_comm_test(c, &op, &done, NULL) == NDL_OK);
+        was_done |= done;
+    }
+    if (!was_done) CHECK(finish(c, &op, NULL) == NDL_OK);
+    return end;
+}
+
+static void long_message_arrives_while_its_sender_computes(ndl_comm *c)
+{
+    enum { BYTES = 4 << 20 };
+    unsigned char *buf = calloc(1, BYTES);
+    double all[64], mine = 0.0;
+    const int last = c->size - 1;
+    CHECK(buf && c->size <= 64);
+    CHECK(ndl_comm_agree(c, NDL_OK) == NDL_OK);
+    if (c->size > 1 && c->rank == last)
+        mine = send_while_computing(c, buf, BYTES);
+    if (c->size > 1 && c->rank == 0) {
+        ndl_comm_op in = { 0 };
+        size_t len = 0;
+        CHECK(ndl_comm_recv_begin(c, &in, last, NDL_TAG_BATCH, buf, BYTES) ==
+              NDL_OK);
+        CHECK(finish(c, &in, &len) == NDL_OK);
+        CHECK(len == BYTES);
+        mine = ndl_clock_sec();
+    }
+    CHECK(ndl_comm_gather(c, &mine, sizeof mine, all) == NDL_OK);
+    if (c->size > 1 && c->rank == 0) {
+        printf("4 MiB arrive %.1f ms before their sender has computed\n",
+               1e3 * (all[last] - all[0]));
+        CHECK(all[0] < all[last]);
+    }
+    free(buf);
+}
+
+/* Rank 0 looks for the answer alone: its question must go on meanwhile. */
+static void question_goes_on_while_the_answer_is_awaited(ndl_comm *c)
+{
+    ndl_comm_op in = { 0 }, out = { 0 };
+    unsigned char *mine = calloc(1, MAX_BYTES), *theirs = calloc(1, MAX_BYTES);
+    const int last = c->size - 1;
+    CHECK(mine && theirs);
+    if (last > 0 && (c->rank == 0 || c->rank == last)) {
+        const int peer = last - c->rank;
+        CHECK(ndl_comm_recv_begin(c, &in, peer, NDL_TAG_PROBE, theirs,
+                                  MAX_BYTES) == NDL_OK);
+        if (c->rank == last) CHECK(finish(c, &in, NULL) == NDL_OK);
+        CHECK(ndl_comm_send_begin(c, &out, peer, NDL_TAG_PROBE, mine,
+                                  MAX_BYTES) == NDL_OK);
+        if (c->rank == 0) CHECK(finish(c, &in, NULL) == NDL_OK);
+        CHECK(finish(c, &out, NULL) == NDL_OK);
+    }
+    CHECK(ndl_comm_agree(c, NDL_OK) == NDL_OK);
+    free(mine);
+    free(theirs);
+}
+
 /* What an aborted run leaves behind must not hang its end. */
 static void close_with_receives_cancelled_and_a_send_untaken(ndl_comm **c)
 {
@@ -218,12 +288,18 @@ int main(int argc, char **argv)
     mpi_check_init(&argc, &argv);
     CHECK(ndl_comm_open_mpi(&c) == NDL_OK);
     ring_of_all_sizes_arrives_intact_and_in_order(c);
-    message_longer_than_the_buffer_is_eproto(c, 64);
-    message_longer_than_the_buffer_is_eproto(c, MAX_BYTES);
+    for (int i = 0; i < 2; i++) {
+        const ndl_tag tag = i ? NDL_TAG_REPORT : NDL_TAG_BATCH;
+        message_longer_than_the_buffer_is_eproto(c, tag, 64);
+        message_longer_than_the_buffer_is_eproto(c, tag, 100000);
+        message_longer_than_the_buffer_is_eproto(c, tag, MAX_BYTES);
+    }
     message_beyond_int_max_is_refused(c);
     inactive_operation_is_never_done(c);
     cancelled_receive_leaves_the_message_to_the_next(c);
     ring_of_all_sizes_arrives_intact_and_in_order(c);
+    long_message_arrives_while_its_sender_computes(c);
+    question_goes_on_while_the_answer_is_awaited(c);
     close_with_receives_cancelled_and_a_send_untaken(&c);
     MPI_Finalize();
     return 0;

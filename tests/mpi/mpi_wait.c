@@ -63,10 +63,10 @@ static void waiting_2_sec_for_rank_0_uses_no_processor(ndl_comm *c)
 }
 
 /* The receiver posts its receive two seconds late: a stage whose successor's
- * buffers are full. */
+ * buffers are full.  Too long for a belt, or there would be no wait. */
 static void waiting_2_sec_to_be_rid_of_a_message_uses_no_processor(ndl_comm *c)
 {
-    enum { BYTES = 1 << 20 };
+    enum { BYTES = 3 << 20 };
     unsigned char *buf = calloc(1, BYTES);
     CHECK(buf);
     const double wall = ndl_clock_sec(), cpu = ndl_clock_cpu_sec();
