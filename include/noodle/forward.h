@@ -8,6 +8,7 @@
 #ifndef NOODLE_FORWARD_H
 #define NOODLE_FORWARD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "kernels.h"
@@ -26,6 +27,7 @@ typedef struct ndl_forward_limits {
     int max_rows;  /* of a batch                      */
     int max_spans; /* sequences of a batch            */
     int n_slots, context;
+    int n_pages; /* of the KV cache; 0: whole contexts for all slots */
     ndl_kv_types kv_types;
 } ndl_forward_limits;
 
@@ -80,6 +82,22 @@ ndl_status ndl_forward_create(ndl_forward **out, const ndl_weights *weights,
                               const ndl_forward_limits *limits,
                               const ndl_kernels *kernels, ndl_pool *pool);
 void ndl_forward_destroy(ndl_forward **f);
+
+/**
+ * Keys 256 e .. 256 e + 255 of a slot, e being `entry`, are in page `page` of
+ * the KV cache from now on; in none of the slot's.  Numbers are asserted.
+ */
+void ndl_forward_map(ndl_forward *f, int slot, int entry, int page);
+void ndl_forward_unmap(ndl_forward *f, int slot);
+
+/** Page `to` becomes what page `from` is, in all hosted blocks. */
+void ndl_forward_copy_page(ndl_forward *f, int from, int to);
+
+/** Page of an entry; -1: none. */
+int ndl_forward_page(const ndl_forward *f, int slot, int entry);
+
+/** Has the slot pages for keys 0 .. n_keys - 1? */
+bool ndl_forward_has_pages(const ndl_forward *f, int slot, int n_keys);
 
 /**
  * x (T, D) = embedding of ids (T), plus learned positions if the model has

@@ -7,6 +7,7 @@
  *              receive, busy, send, bubble; expected busy time
  *   /layers    a layer of a stage, summed over the steps since the last row
  *   /requests  one row a finished request: TTFT, TPOT
+ *   /accounts  what a stage did for a request, from opening to closing it
  *   /plan      one row a stage: layers, memory, expected and measured means
  *   /ranks     one row a rank: host, node, processors, threads
  *   /config /system /slurm   attributes of these groups, texts
@@ -57,6 +58,14 @@ typedef struct ndl_metrics_request {
     double end_sec;
 } ndl_metrics_request;
 
+/* A request that was stopped and went on later has several. */
+typedef struct ndl_metrics_account {
+    int32_t request, stage;
+    int64_t rows, steps;
+    double busy_sec; /* its share of the steps, by rows */
+    double end_sec;  /* when it was reported */
+} ndl_metrics_account;
+
 typedef struct ndl_metrics_rank {
     int32_t rank, node, n_cpus, n_threads, stage; /* stage 0: none */
     int32_t reserved;
@@ -93,6 +102,8 @@ ndl_status ndl_metrics_steps(ndl_metrics *m, const ndl_metrics_step *rows,
                              int n);
 ndl_status ndl_metrics_layers(ndl_metrics *m, const ndl_metrics_layer *rows,
                               int n);
+ndl_status ndl_metrics_account_for(ndl_metrics *m,
+                                   const ndl_metrics_account *row);
 ndl_status ndl_metrics_finish(ndl_metrics *m, const ndl_metrics_request *row);
 
 /** Make what was appended visible, if the last flush is `every_sec` ago or

@@ -5,6 +5,8 @@
 #ifndef NOODLE_PROFILING_H
 #define NOODLE_PROFILING_H
 
+#include <stdbool.h>
+
 #include "noodle/comm.h"
 #include "noodle/load.h"
 #include "noodle/profile.h"
@@ -18,6 +20,7 @@ typedef struct ndl_profiling_setup {
     ndl_load load;
     int chunk_rows, context, n_slots;
     int n_threads;        /* of a stage; 0: from the affinity */
+    bool rank0_hosts;     /* rank 0 may host a stage beside the others */
     const double *speeds; /* (size) of emulated ranks; NULL: all as they are */
 } ndl_profiling_setup;
 

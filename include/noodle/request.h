@@ -12,6 +12,8 @@
 
 #include "noodle/sampling.h"
 
+enum { NDL_TOP = 20 /* candidates told with a token, at most */ };
+
 typedef struct ndl_request {
     const int32_t *prompt; /* (n_prompt), >= 1 */
     int n_prompt;
@@ -19,6 +21,8 @@ typedef struct ndl_request {
     ndl_sampling sampling;
     const int32_t *eos; /* ids that end the text; n_eos 0: none */
     int n_eos;
+    bool want_log_p;    /* the probability of each token that was drawn,   */
+    int n_top;          /* and of so many likeliest beside it, <= NDL_TOP  */
     bool want_logits;   /* the last stage writes the logits of every row */
     int score_from;     /* tokens from this position on are scored; 0: none */
     int64_t logits_row; /* of position 0 in the file of logits; may be below 0

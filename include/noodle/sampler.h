@@ -36,6 +36,11 @@ ndl_status ndl_sampler_create(ndl_sampler **out, ndl_arena *arena, int vocab,
 int32_t ndl_sampler_draw(ndl_sampler *s, const float *logits,
                          const ndl_sampling *how, uint32_t pos);
 
+/** The n <= V likeliest tokens, the likeliest first; equal ones by id.
+ * @param[out] ids  (n) */
+void ndl_sampler_likeliest(ndl_sampler *s, const float *logits, int n,
+                           int32_t *ids);
+
 /** Uniform in [0, 1) with 53 bits from a counter: draw `draw` at `pos`. */
 double ndl_sampler_uniform(uint64_t seed, uint32_t pos, uint32_t draw);
 

@@ -56,9 +56,14 @@ typedef struct ndl_session_setup {
     const char *metrics;            /* file to write, or NULL */
     const ndl_metrics_fact *config; /* (n_config) for metrics: options */
     int n_config;
-    int n_threads;               /* of a stage; 0: from the affinity          */
-    int context;                 /* positions of a slot, >= every request     */
-    int n_slots;                 /* sequences at the same time                */
+    bool rank0_hosts; /* rank 0 may host a stage beside the others */
+    int n_threads;    /* of a stage; 0: from the affinity          */
+    int context;      /* positions of a slot, >= every request     */
+    int n_slots;      /* sequences at the same time                */
+    int n_pages;      /* of KV, shared by them; 0: whole contexts  */
+    int n_groups;     /* these three: see ndl_scheduler_config     */
+    double stall_sec;
+    bool no_reuse;
     int max_rows;                /* of a batch                                */
     const char *logits;          /* .npy of the last stage, or NULL           */
     bool compare;                /* it is another model's: read, compare, and
@@ -81,11 +86,14 @@ typedef struct ndl_session_setup {
 
 /* What is left of a run. */
 typedef struct ndl_session_result {
-    ndl_plan plan;           /* n_stages 0: there was none              */
-    ndl_wire_totals *totals; /* (plan.n_stages)                         */
-    double start_sec;        /* the caller's: clock_sec when it began       */
-    double probe_sec;        /* measuring took; 0: nothing was measured */
-    double ready_sec;        /* clock_sec when all stages were ready    */
+    ndl_plan plan;               /* n_stages 0: there was none              */
+    ndl_wire_totals *totals;     /* (plan.n_stages)                         */
+    double *ping_sec;            /* (plan.n_stages) round trip of a message to a
+                                    stage and back, shortest; 0: not known */
+    ndl_scheduler_counts counts; /* of the whole run */
+    double start_sec; /* the caller's: clock_sec when it began       */
+    double probe_sec; /* measuring took; 0: nothing was measured */
+    double ready_sec; /* clock_sec when all stages were ready    */
     double end_sec;
     double rank0_cpu_sec; /* processor time of rank 0 between these  */
     const char *kernels;  /* what all stages use, static             */

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "noodle/wire.h"
+#include "noodle/wire_report.h"
 
 enum { NDL_WIRE_HOST = 64, NDL_WIRE_CPUS = 1024, NDL_WIRE_MIX = 8 };
 
@@ -56,6 +57,8 @@ typedef struct ndl_wire_job {
     uint32_t want_scores; /* 1: rows say what follows them, tokens are scored */
     uint32_t compare;     /* 1: the logits are another model's, to be read   */
     uint32_t more;        /* 1: another job comes after it, if all is well   */
+    uint32_t n_pages;     /* of the KV cache, on every stage                 */
+    uint32_t max_ops;     /* page operations of a batch, at most             */
     char weights[NDL_WIRE_PATH];  /* zero-terminated */
     char logits[NDL_WIRE_PATH];   /* .npy of the last stage, or "" */
     char stage_in[NDL_WIRE_PATH]; /* folder on each node, or "" */
@@ -93,7 +96,7 @@ typedef struct ndl_wire_seat {
 static_assert(sizeof(ndl_wire_probe) == 44, "frozen");
 static_assert(sizeof(ndl_wire_seat) == 8, "frozen");
 static_assert(sizeof(ndl_wire_hello) == 32 + 128 + 64, "frozen");
-static_assert(sizeof(ndl_wire_job) == 8 * 8 + 3 * NDL_WIRE_PATH, "frozen");
+static_assert(sizeof(ndl_wire_job) == 9 * 8 + 3 * NDL_WIRE_PATH, "frozen");
 static_assert(sizeof(ndl_wire_place) == 40, "frozen");
 
 #endif /* NOODLE_WIRE_SETUP_H */

@@ -90,9 +90,9 @@ static void on_score(void *arg, const ndl_wire_score *s)
     show_progress(e);
 }
 
-static bool on_token(void *arg, int request, int32_t id, double now)
+static bool on_token(void *arg, int request, const ndl_token *token, double now)
 {
-    (void)arg, (void)request, (void)id, (void)now;
+    (void)arg, (void)request, (void)token, (void)now;
     return true;
 }
 
@@ -149,7 +149,7 @@ static ndl_status run_pass(eval *e, const model_file *f, bool is_base)
         .more = is_base,
         .requests = e->text.requests,
         .n_requests = e->text.n,
-        .client = { NULL, on_token, on_finish },
+        .client = { .on_token = on_token, .on_finish = on_finish },
         .on_score = on_score,
         .score_arg = e,
         .on_ready = on_ready,

@@ -7,9 +7,10 @@
 #include "noodle/weights.h"
 #include "session_options.h"
 
-static bool ignore_token(void *arg, int request, int32_t id, double now)
+static bool ignore_token(void *arg, int request, const ndl_token *token,
+                         double now)
 {
-    (void)arg, (void)request, (void)id, (void)now;
+    (void)arg, (void)request, (void)token, (void)now;
     return true;
 }
 
@@ -48,7 +49,7 @@ static ndl_status lead(ndl_cli *cli, ndl_store *store, const ndl_model *model,
         .logits = o->out,
         .requests = &request,
         .n_requests = 1,
-        .client = { NULL, ignore_token, ignore_finish },
+        .client = { .on_token = ignore_token, .on_finish = ignore_finish },
         .signal = cli->signal,
     };
     cli->session_ran = true;

@@ -70,9 +70,11 @@ ndl_status ndl_cmd_profile(ndl_cli *cli)
     double *speeds = NULL;
     ndl_status st = NDL_OK;
     NDL_TRY(ndl_session_options_load(o->load, &setup.load));
-    NDL_TRY_GOTO(
-        done, st,
-        ndl_session_options_speeds(&o->emulate, cli->comm->size, &speeds));
+    NDL_TRY(ndl_session_options_rank0(o->rank0, &setup.rank0_hosts));
+    const ndl_session_hosts hosts =
+        ndl_session_options_hosts(cli->comm->size, setup.rank0_hosts);
+    NDL_TRY_GOTO(done, st,
+                 ndl_session_options_speeds(&o->emulate, &hosts, &speeds));
     NDL_TRY_GOTO(done, st, ndl_model_path(o->model, &path));
     NDL_TRY_GOTO(done, st, ndl_store_open(&store, path));
     NDL_TRY_GOTO(done, st, ndl_weights_read_model(store, &model, &setup.mix));

@@ -122,6 +122,20 @@ const ndl_option ndl_option_table[] = {
     { "--metrics", NDL_OPTION_TEXT, AT(metrics), RUN, NULL, 0, 0, "FILE|off",
       "where the time of every step and layer is written (default: metrics.h5 "
       "in --out or here; under Slurm metrics-JOBID.h5)" },
+    { "--rank0", NDL_OPTION_TEXT, AT(rank0), RUN | PROFILE, "dedicated", 0, 0,
+      "dedicated|shared", "shared: rank 0 hosts a stage too, so that N nodes "
+      "give N stages" },
+    { "--groups", NDL_OPTION_INT, AT(groups), RUN, "0", 0, 4098, "N",
+      "batches of running sequences in flight; 0: as many as pay, by the times "
+      "measured" },
+    { "--stall-ms", NDL_OPTION_REAL, AT(stall_ms), RUN, "0", 0, 1e9, "MS",
+      "prompts that come in may make a running text wait so long for a token; "
+      "0: twice as long as without them" },
+    { "--kv-size", NDL_OPTION_INT, AT(kv_size), RUN, "0", 0, 2147483647,
+      "N", "positions of the KV cache, shared by all sequences; 0: a whole "
+      "context for each" },
+    { "--no-prefix-reuse", NDL_OPTION_FLAG, AT(no_reuse), RUN, NULL, 0, 0, "",
+      "compute equal beginnings of prompts again for each" },
     { "--emulate", NDL_OPTION_LIST, AT(emulate), RUN | PROFILE, NULL, 0, 0,
       "WHAT",
       "make a rank slower by waiting (rank=2,speed=0.2), or a link, both ways "

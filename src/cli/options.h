@@ -45,7 +45,10 @@ typedef struct ndl_options {
 
     const char *model, *prompt, *file, *prompts, *prompt_ids;
     const char *split, *out, *dtype, *tokenizer, *ids;
-    const char *plan, *save_profile, *load, *stage_in, *metrics;
+    const char *plan, *save_profile, *load, *stage_in, *metrics, *rank0;
+    int groups, kv_size;
+    double stall_ms;
+    bool no_reuse;
     const char *shape, *nodes, *profile, *strategy, *order, *stage_limit;
     const char *read, *keep, *against, *logits_file;
     const char *type_k, *type_v; /* of the KV cache */

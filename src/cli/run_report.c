@@ -96,10 +96,11 @@ static json_t *ids_json(const int32_t *ids, size_t n)
 
 static json_t *text_json(const ndl_text *x)
 {
-    return json_pack(
-        "{ss ss% so so ss}", "prompt", x->prompt, "text", x->out ? x->out : "",
-        x->n_bytes, "ids", ids_json(x->out_ids, (size_t)x->n_out), "prompt_ids",
-        ids_json(x->ids, x->n_ids), "finish", ndl_finish_name(x->finish));
+    return json_pack("{ss ss% so so ss sf}", "prompt", x->prompt, "text",
+                     x->out ? x->out : "", x->n_bytes, "ids",
+                     ids_json(x->out_ids, (size_t)x->n_out), "prompt_ids",
+                     ids_json(x->ids, x->n_ids), "finish",
+                     ndl_finish_name(x->finish), "gap_max_sec", x->gap_sec);
 }
 
 static json_t *timings_json(const ndl_timings *s, const ndl_session_result *r)
@@ -122,13 +123,14 @@ static json_t *stages_json(const ndl_session_result *r)
     for (int i = 0; i < r->plan.n_stages; i++) {
         const ndl_wire_totals *w = &r->totals[i];
         json_array_append_new(
-            list, json_pack("{si sI sI sf sf sf sI sI sI}", "stage", i + 1,
+            list, json_pack("{si sI sI sf sf sf sI sI sI sf}", "stage", i + 1,
                             "batches", (json_int_t)w->batches, "rows",
                             (json_int_t)w->rows, "busy_sec", w->busy_sec,
                             "wait_sec", w->wait_sec, "send_sec", w->send_sec,
                             "bytes_in", (json_int_t)w->bytes_in, "bytes_out",
                             (json_int_t)w->bytes_out, "peak_rss_bytes",
-                            (json_int_t)w->peak_rss_bytes));
+                            (json_int_t)w->peak_rss_bytes, "ping_sec",
+                            r->ping_sec[i]));
     }
     return list;
 }

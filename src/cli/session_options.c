@@ -13,6 +13,18 @@ ndl_status ndl_session_options_load(const char *name, ndl_load *out)
     return NDL_FAIL(NDL_EUSAGE, "--load %s: give auto, map or copy", name);
 }
 
+ndl_status ndl_session_options_rank0(const char *name, bool *hosts)
+{
+    *hosts = strcmp(name, "shared") == 0;
+    if (*hosts || strcmp(name, "dedicated") == 0) return NDL_OK;
+    return NDL_FAIL(NDL_EUSAGE, "--rank0 %s: give dedicated or shared", name);
+}
+
+ndl_session_hosts ndl_session_options_hosts(int size, bool rank0_hosts)
+{
+    return (ndl_session_hosts){ size > 1 && !rank0_hosts, size };
+}
+
 ndl_status ndl_session_options_kv_types(const ndl_options *o, ndl_mix mix,
                                         ndl_kv_types *out)
 {
@@ -28,30 +40,36 @@ static ndl_status bad_emulate(const char *text)
                     text);
 }
 
-/* One "rank=R,speed=S". */
-static ndl_status set_speed(double *speeds, int size, const char *text)
+/* One "rank=R,speed=S"; a star is every rank that may host a stage. */
+static ndl_status set_speed(double *speeds, const ndl_session_hosts *hosts,
+                            const char *text)
 {
-    int rank = -1, used = 0;
+    int first = hosts->first, last = hosts->size - 1, used = 0;
     double speed = 0.0;
-    if (sscanf(text, "rank=%d,speed=%lf%n", &rank, &speed, &used) != 2 ||
-        text[used] != '\0' || rank < 0 || rank >= size ||
-        (rank == 0 && size > 1) || !(speed >= 0.001 && speed <= 1.0))
+    if (sscanf(text, "rank=*,speed=%lf%n", &speed, &used) != 1) {
+        if (sscanf(text, "rank=%d,speed=%lf%n", &first, &speed, &used) != 2)
+            return bad_emulate(text);
+        last = first;
+    }
+    if (text[used] != '\0' || first < hosts->first || last >= hosts->size ||
+        !(speed >= 0.001 && speed <= 1.0))
         return bad_emulate(text);
-    speeds[rank] = speed;
+    for (int r = first; r <= last; r++) speeds[r] = speed;
     return NDL_OK;
 }
 
-ndl_status ndl_session_options_speeds(const ndl_options_list *emulate, int size,
+ndl_status ndl_session_options_speeds(const ndl_options_list *emulate,
+                                      const ndl_session_hosts *hosts,
                                       double **out)
 {
     if (emulate->n == 0) return NDL_OK;
-    double *speeds = malloc((size_t)size * sizeof *speeds);
+    double *speeds = malloc((size_t)hosts->size * sizeof *speeds);
     if (!speeds) return NDL_FAIL(NDL_EOS, "--emulate: out of memory");
-    for (int r = 0; r < size; r++) speeds[r] = 1.0;
+    for (int r = 0; r < hosts->size; r++) speeds[r] = 1.0;
     ndl_status st = NDL_OK;
     for (int i = 0; i < emulate->n && st == NDL_OK; i++)
         if (!ndl_link_options_is_link(emulate->at[i]))
-            st = set_speed(speeds, size, emulate->at[i]);
+            st = set_speed(speeds, hosts, emulate->at[i]);
     if (st == NDL_OK)
         *out = speeds;
     else
@@ -63,7 +81,8 @@ ndl_status ndl_session_options_speeds(const ndl_options_list *emulate, int size,
  */
 static void choose_plan(const ndl_options *o, ndl_session_setup *setup)
 {
-    const bool any = setup->comm->size > 2 && !o->split;
+    const int n_hosts = setup->comm->size - !setup->rank0_hosts;
+    const bool any = n_hosts > 1 && !o->split;
     if (!o->plan) {
         setup->plan_by = any ? NDL_PLAN_BY_MEASURE : NDL_PLAN_BY_SHAPE;
     } else if (strcmp(o->plan, "estimate") == 0) {
@@ -92,8 +111,10 @@ static ndl_status check_plan(const ndl_options *o,
 static ndl_status read_wishes(ndl_session_options *s, const ndl_options *o,
                               const ndl_session_setup *setup)
 {
-    const int size = setup->comm->size, first = size > 1;
-    ndl_cluster ranks = { .n = size - first };
+    const ndl_session_hosts hosts =
+        ndl_session_options_hosts(setup->comm->size, setup->rank0_hosts);
+    const int first = hosts.first;
+    ndl_cluster ranks = { .n = hosts.size - first };
     const ndl_strategy_context context = { .cluster = &ranks,
                                            .n_blocks = setup->model->n_layers };
     ranks.nodes = calloc((size_t)ranks.n, sizeof *ranks.nodes);
@@ -134,12 +155,19 @@ ndl_status ndl_session_options_fill(ndl_session_options *s,
                                     const ndl_options *o,
                                     ndl_session_setup *setup)
 {
+    NDL_TRY(ndl_session_options_rank0(o->rank0, &setup->rank0_hosts));
+    const ndl_session_hosts hosts =
+        ndl_session_options_hosts(setup->comm->size, setup->rank0_hosts);
     choose_plan(o, setup);
     NDL_TRY(check_plan(o, setup));
+    setup->n_groups = o->groups;
+    setup->stall_sec = o->stall_ms / 1e3;
+    setup->no_reuse = o->no_reuse;
+    setup->n_pages =
+        o->kv_size / NDL_PAGE_POSITIONS + (o->kv_size % NDL_PAGE_POSITIONS > 0);
     NDL_TRY(ndl_session_options_kv_types(o, setup->mix, &setup->kv_types));
     NDL_TRY(ndl_session_options_load(o->load, &setup->load));
-    NDL_TRY(
-        ndl_session_options_speeds(&o->emulate, setup->comm->size, &s->speeds));
+    NDL_TRY(ndl_session_options_speeds(&o->emulate, &hosts, &s->speeds));
     setup->speeds = s->speeds;
     NDL_TRY(ndl_link_options_read(&o->emulate, setup->comm->size, &s->links,
                                   &s->n_links));

@@ -22,17 +22,28 @@ typedef struct ndl_session_options {
     ndl_metrics_fact config[NDL_SESSION_FACTS];
 } ndl_session_options;
 
-/** "rank=2,speed=0.2": one or several ranks; words about links are not looked
- * at.
+/* Ranks that may host a stage: first .. size - 1. */
+typedef struct ndl_session_hosts {
+    int first, size;
+} ndl_session_hosts;
+
+ndl_session_hosts ndl_session_options_hosts(int size, bool rank0_hosts);
+
+/** "rank=2,speed=0.2", "rank=*,speed=0.2": one or several ranks; words about
+ * links are not looked at.
  * @param[out] speeds  (size) malloc'ed, or NULL if none was given
  * @return NDL_OK; NDL_EUSAGE naming the word; NDL_EOS. */
-ndl_status ndl_session_options_speeds(const ndl_options_list *emulate, int size,
+ndl_status ndl_session_options_speeds(const ndl_options_list *emulate,
+                                      const ndl_session_hosts *hosts,
                                       double **speeds);
 
 /** -ctk and -ctv; what is not given is what weights of `mix` have.
  * @return NDL_OK; NDL_EUSAGE. */
 ndl_status ndl_session_options_kv_types(const ndl_options *o, ndl_mix mix,
                                         ndl_kv_types *out);
+
+/** --rank0.  @return NDL_OK; NDL_EUSAGE. */
+ndl_status ndl_session_options_rank0(const char *name, bool *hosts);
 
 /** --load.  @return NDL_OK; NDL_EUSAGE. */
 ndl_status ndl_session_options_load(const char *name, ndl_load *out);

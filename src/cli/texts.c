@@ -82,19 +82,23 @@ static void tell_progress(ndl_texts *t)
     ndl_progress_line_print(p, text);
 }
 
-static bool on_token(void *arg, int request, int32_t id, double now)
+static bool on_token(void *arg, int request, const ndl_token *token, double now)
 {
     ndl_texts *t = arg;
     ndl_text *x = &t->all[request];
-    if (x->first_sec == 0.0) x->first_sec = now;
+    if (x->first_sec == 0.0)
+        x->first_sec = now;
+    else if (now - x->last_sec > x->gap_sec)
+        x->gap_sec = now - x->last_sec;
     x->last_sec = now;
     if (request == t->front) open_front(t);
     NDL_ASSERT(x->n_out < t->requests[request].max_new);
-    x->out_ids[x->n_out++] = id;
+    x->out_ids[x->n_out++] = token->id;
     t->n_tokens++;
     tell_progress(t);
     add(t, request, t->piece,
-        ndl_detokenizer_next(&x->detokenizer, id, t->piece, t->piece_cap));
+        ndl_detokenizer_next(&x->detokenizer, token->id, t->piece,
+                             t->piece_cap));
     return !t->output.stop.requested;
 }
 
@@ -112,7 +116,8 @@ static void on_finish(void *arg, int request, ndl_finish why, double now)
 
 ndl_client ndl_texts_client(ndl_texts *t)
 {
-    return (ndl_client){ t, on_token, on_finish };
+    return (
+        ndl_client){ .arg = t, .on_token = on_token, .on_finish = on_finish };
 }
 
 void ndl_texts_end(ndl_texts *t)

@@ -26,6 +26,7 @@ typedef struct ndl_text {
     ndl_detokenizer detokenizer;
     ndl_finish finish;
     double first_sec, last_sec; /* when tokens came; 0: none */
+    double gap_sec;             /* longest between two of them */
 } ndl_text;
 
 typedef struct ndl_texts {

@@ -10,11 +10,30 @@
 #include <math.h>
 #include <string.h>
 
-size_t ndl_message_batch_bytes(uint32_t n_seqs, uint32_t n_rows,
+/* Page operations fill whole cache lines. */
+static uint64_t ops_bytes(uint32_t n_ops)
+{
+    const uint64_t lines =
+        ((uint64_t)n_ops + NDL_WIRE_OPS_LINE - 1) / NDL_WIRE_OPS_LINE;
+    return lines * NDL_WIRE_OPS_LINE * sizeof(ndl_wire_op);
+}
+
+/* Header, table and page operations. */
+static uint64_t front_bytes(uint32_t n_seqs, uint32_t n_ops)
+{
+    return sizeof(ndl_wire_batch) + (uint64_t)n_seqs * sizeof(ndl_wire_seq) +
+           ops_bytes(n_ops);
+}
+
+size_t ndl_message_front_bytes(uint32_t n_seqs, uint32_t n_ops)
+{
+    return (size_t)front_bytes(n_seqs, n_ops);
+}
+
+size_t ndl_message_batch_bytes(uint32_t n_seqs, uint32_t n_ops, uint32_t n_rows,
                                uint32_t row_bytes)
 {
-    const uint64_t front =
-        sizeof(ndl_wire_batch) + (uint64_t)n_seqs * sizeof(ndl_wire_seq);
+    const uint64_t front = front_bytes(n_seqs, n_ops);
     const uint64_t rows = (uint64_t)n_rows * row_bytes;
     if (rows > SIZE_MAX - front) return SIZE_MAX;
     return (size_t)(front + rows);
@@ -25,10 +44,16 @@ ndl_wire_seq *ndl_message_batch_table(void *msg)
     return (ndl_wire_seq *)((unsigned char *)msg + sizeof(ndl_wire_batch));
 }
 
+ndl_wire_op *ndl_message_batch_ops(void *msg)
+{
+    const ndl_wire_batch *h = msg;
+    return (ndl_wire_op *)(void *)(ndl_message_batch_table(msg) + h->n_seqs);
+}
+
 void *ndl_message_batch_rows(void *msg)
 {
     const ndl_wire_batch *h = msg;
-    return ndl_message_batch_table(msg) + h->n_seqs;
+    return (unsigned char *)msg + front_bytes(h->n_seqs, h->n_ops);
 }
 
 int32_t *ndl_message_batch_targets(void *msg)
@@ -43,17 +68,29 @@ ndl_wire_token *ndl_message_tokens(void *msg)
     return (ndl_wire_token *)((unsigned char *)msg + sizeof(ndl_wire_batch));
 }
 
+ndl_wire_candidate *ndl_message_candidates(void *msg)
+{
+    const ndl_wire_batch *h = msg;
+    return (ndl_wire_candidate *)(void *)(ndl_message_tokens(msg) + h->n_seqs);
+}
+
 ndl_wire_score *ndl_message_scores(void *msg)
 {
     const ndl_wire_batch *h = msg;
-    return (ndl_wire_score *)(void *)(ndl_message_tokens(msg) + h->n_seqs);
+    return (ndl_wire_score *)(void *)(ndl_message_candidates(msg) + h->n_ops);
+}
+
+static bool is_time(float sec)
+{
+    return sec >= 0.0f && sec < 1e9f; /* false for NaN */
 }
 
 static bool read_header(ndl_wire_batch *h, const void *msg, size_t len)
 {
     if (len < sizeof *h) return false;
     memcpy(h, msg, sizeof *h);
-    return h->magic == NDL_WIRE_MAGIC && h->reserved == 0;
+    return h->magic == NDL_WIRE_MAGIC && is_time(h->slowest_sec) &&
+           is_time(h->sum_sec);
 }
 
 static bool is_share(float x)
@@ -63,50 +100,71 @@ static bool is_share(float x)
 
 static bool seq_is_valid(const ndl_wire_seq *s, uint32_t n_slots)
 {
-    const uint32_t known = NDL_SEQ_SAMPLE | NDL_SEQ_LOGITS | NDL_SEQ_SCORE;
+    const uint32_t known =
+        NDL_SEQ_SAMPLE | NDL_SEQ_LOGITS | NDL_SEQ_SCORE | NDL_SEQ_LOG_P;
     return s->slot < n_slots && s->n_rows >= 1 && s->n_rows <= INT32_MAX &&
            s->pos <= INT32_MAX - s->n_rows && (s->flags & ~known) == 0 &&
            isfinite(s->temperature) && s->temperature >= 0.0f &&
-           is_share(s->top_p) && is_share(s->min_p) && s->top_k >= 0;
+           is_share(s->top_p) && is_share(s->min_p) && s->top_k >= 0 &&
+           s->n_top <= NDL_WIRE_TOP && s->reserved == 0;
 }
 
 /* Do the lengths of table and rows add up to exactly `len`? */
 static bool sizes_add_up(const ndl_wire_batch *h, size_t len)
 {
-    const size_t rest = len - sizeof *h;
-    if (rest / sizeof(ndl_wire_seq) < h->n_seqs) return false;
-    const size_t rows_bytes = rest - h->n_seqs * sizeof(ndl_wire_seq);
+    const uint64_t front = front_bytes(h->n_seqs, h->n_ops);
+    if (len < front) return false;
+    const uint64_t rows_bytes = len - front;
     return rows_bytes % h->row_bytes == 0 &&
            rows_bytes / h->row_bytes == h->n_rows;
 }
 
+static bool op_is_valid(const ndl_wire_op *o, const ndl_message_batch_limits *l)
+{
+    if (o->slot >= l->n_slots) return false;
+    switch (o->kind) {
+    case NDL_OP_OPEN: return o->b == 0;
+    case NDL_OP_MAP: return o->a < l->n_entries && o->b < l->n_pages;
+    case NDL_OP_COPY: return o->a < l->n_pages && o->b < l->n_pages;
+    case NDL_OP_CLOSE: return o->a == 0 && o->b == 0;
+    default: return false;
+    }
+}
+
 static bool table_is_valid(const ndl_wire_batch *h, const unsigned char *table,
-                           uint32_t n_slots)
+                           const ndl_message_batch_limits *l)
 {
     uint64_t n_rows = 0;
     for (uint32_t i = 0; i < h->n_seqs; i++) {
         ndl_wire_seq s;
         memcpy(&s, table + (size_t)i * sizeof s, sizeof s);
-        if (!seq_is_valid(&s, n_slots)) return false;
+        if (!seq_is_valid(&s, l->n_slots)) return false;
         n_rows += s.n_rows;
+    }
+    table += (size_t)h->n_seqs * sizeof(ndl_wire_seq);
+    for (uint32_t i = 0; i < h->n_ops; i++) {
+        ndl_wire_op o;
+        memcpy(&o, table + (size_t)i * sizeof o, sizeof o);
+        if (!op_is_valid(&o, l)) return false;
     }
     return n_rows == h->n_rows;
 }
 
-bool ndl_message_batch_is_valid(const void *msg, size_t len, uint32_t row_bytes,
-                                uint32_t max_rows, uint32_t n_slots)
+bool ndl_message_batch_is_valid(const void *msg, size_t len,
+                                const ndl_message_batch_limits *l)
 {
     ndl_wire_batch h;
     if (!read_header(&h, msg, len)) return false;
     if (h.kind == NDL_BATCH_STOP)
-        return h.n_rows == 0 && h.n_seqs == 0 && len == sizeof h;
+        return h.n_rows == 0 && h.n_seqs == 0 && h.n_ops == 0 &&
+               len == sizeof h;
     if (h.kind != NDL_BATCH_ROWS || h.batch_id == 0) return false;
-    if (row_bytes == 0 || h.row_bytes != row_bytes) return false;
-    if (h.n_rows == 0 || h.n_rows > max_rows) return false;
-    if (h.n_seqs == 0 || h.n_seqs > h.n_rows || h.n_seqs > n_slots)
+    if (l->row_bytes == 0 || h.row_bytes != l->row_bytes) return false;
+    if (h.n_rows == 0 || h.n_rows > l->max_rows) return false;
+    if (h.n_seqs == 0 || h.n_seqs > h.n_rows || h.n_seqs > l->n_slots)
         return false;
-    return sizes_add_up(&h, len) &&
-           table_is_valid(&h, (const unsigned char *)msg + sizeof h, n_slots);
+    return h.n_ops <= l->max_ops && sizes_add_up(&h, len) &&
+           table_is_valid(&h, (const unsigned char *)msg + sizeof h, l);
 }
 
 static bool score_is_valid(const ndl_wire_score *s)
@@ -116,33 +174,53 @@ static bool score_is_valid(const ndl_wire_score *s)
            isfinite(s->max_diff);
 }
 
+static bool is_log_p(float x)
+{
+    return x <= 0.0f && isfinite(x);
+}
+
+/* Tokens, their candidates and the scores, which fill the message. */
+static bool answer_is_valid(const ndl_wire_batch *h, const unsigned char *at,
+                            uint32_t n_vocab)
+{
+    uint64_t n_top = 0;
+    for (uint32_t i = 0; i < h->n_seqs; i++, at += sizeof(ndl_wire_token)) {
+        ndl_wire_token t;
+        memcpy(&t, at, sizeof t);
+        if (t.id < 0 || (uint32_t)t.id >= n_vocab || t.pos > INT32_MAX ||
+            t.n_top > NDL_WIRE_TOP || (!isnan(t.log_p) && !is_log_p(t.log_p)))
+            return false;
+        n_top += t.n_top;
+    }
+    for (uint32_t i = 0; i < h->n_ops; i++, at += sizeof(ndl_wire_candidate)) {
+        ndl_wire_candidate c;
+        memcpy(&c, at, sizeof c);
+        if (c.id < 0 || (uint32_t)c.id >= n_vocab || !is_log_p(c.log_p))
+            return false;
+    }
+    for (uint32_t i = 0; i < h->n_rows; i++, at += sizeof(ndl_wire_score)) {
+        ndl_wire_score s;
+        memcpy(&s, at, sizeof s);
+        if (!score_is_valid(&s)) return false;
+    }
+    return n_top == h->n_ops;
+}
+
 bool ndl_message_tokens_is_valid(const void *msg, size_t len,
-                                 uint32_t max_tokens, uint32_t n_vocab,
-                                 uint32_t max_scores)
+                                 const ndl_message_token_limits *l)
 {
     ndl_wire_batch h;
     if (!read_header(&h, msg, len)) return false;
     if (h.kind != NDL_BATCH_ROWS || h.batch_id == 0 || h.row_bytes != 0)
         return false;
-    if (h.n_seqs > max_tokens || h.n_rows > max_scores) return false;
+    if (h.n_seqs > l->max_tokens || h.n_rows > l->max_scores) return false;
     if ((uint64_t)h.n_seqs * sizeof(ndl_wire_token) +
+            (uint64_t)h.n_ops * sizeof(ndl_wire_candidate) +
             (uint64_t)h.n_rows * sizeof(ndl_wire_score) !=
         len - sizeof h)
         return false;
-    const unsigned char *at = (const unsigned char *)msg + sizeof h;
-    for (uint32_t i = 0; i < h.n_seqs; i++) {
-        ndl_wire_token t;
-        memcpy(&t, at + (size_t)i * sizeof t, sizeof t);
-        if (t.id < 0 || (uint32_t)t.id >= n_vocab || t.pos > INT32_MAX)
-            return false;
-    }
-    at += (size_t)h.n_seqs * sizeof(ndl_wire_token);
-    for (uint32_t i = 0; i < h.n_rows; i++) {
-        ndl_wire_score s;
-        memcpy(&s, at + (size_t)i * sizeof s, sizeof s);
-        if (!score_is_valid(&s)) return false;
-    }
-    return true;
+    return answer_is_valid(&h, (const unsigned char *)msg + sizeof h,
+                           l->n_vocab);
 }
 
 bool ndl_message_report_is_valid(const void *msg, size_t len)
@@ -214,11 +292,39 @@ bool ndl_message_steps_is_valid(const void *msg, size_t len, uint32_t n_layers)
     return true;
 }
 
+size_t ndl_message_accounts_bytes(uint32_t n)
+{
+    return sizeof(ndl_wire_accounts) + n * sizeof(ndl_wire_account);
+}
+
+ndl_wire_account *ndl_message_accounts(void *msg)
+{
+    ndl_wire_accounts *h = msg;
+    return (ndl_wire_account *)(void *)(h + 1);
+}
+
+bool ndl_message_accounts_is_valid(const void *msg, size_t len)
+{
+    ndl_wire_accounts h;
+    if (len < sizeof h) return false;
+    memcpy(&h, msg, sizeof h);
+    if (h.magic != NDL_WIRE_MAGIC || h.kind != NDL_REPORT_ACCOUNTS ||
+        h.n > NDL_WIRE_ACCOUNTS || len != ndl_message_accounts_bytes(h.n))
+        return false;
+    const unsigned char *at = (const unsigned char *)msg + sizeof h;
+    for (uint32_t i = 0; i < h.n; i++, at += sizeof(ndl_wire_account)) {
+        ndl_wire_account a;
+        memcpy(&a, at, sizeof a);
+        if (!is_duration(a.busy_sec)) return false;
+    }
+    return true;
+}
+
 bool ndl_message_order_is_valid(const void *msg, size_t len)
 {
     ndl_wire_order o;
     if (len != sizeof o) return false;
     memcpy(&o, msg, sizeof o);
     return o.magic == NDL_WIRE_MAGIC && o.kind >= NDL_ORDER_ALIVE &&
-           o.kind <= NDL_ORDER_LEAVE && o.reserved == 0;
+           o.kind <= NDL_ORDER_LEAVE;
 }

@@ -66,6 +66,14 @@ static int buffer_rows(const ndl_forward_limits *l)
     return l->max_rows > NDL_LOGITS_ROWS ? l->max_rows : NDL_LOGITS_ROWS;
 }
 
+static ndl_kvcache_size kv_size(const ndl_forward_limits *l)
+{
+    return (ndl_kvcache_size){ .types = l->kv_types,
+                               .n_slots = l->n_slots,
+                               .context = l->context,
+                               .n_pages = l->n_pages };
+}
+
 static size_t buffer_bytes(const ndl_model *m, const ndl_forward_limits *l,
                            int n_threads)
 {
@@ -74,7 +82,9 @@ static size_t buffer_bytes(const ndl_model *m, const ndl_forward_limits *l,
                         stride((size_t)m->n_heads * (size_t)m->head_dim) +
                         stride(up_cols(m)) + stride((size_t)m->ffn) +
                         (size_t)m->head_dim;
+    const ndl_kvcache_size kv = kv_size(l);
     return floats(rows * cols) + ndl_operand_bytes(m, rows) + 9 * 64 +
+           round_up(ndl_kvcache_table_bytes(&kv), 64) +
            2 * round_up(rows * sizeof(int), 64) +
            round_up(((size_t)l->max_spans + 1) * sizeof(int), 64) +
            round_up((size_t)m->head_dim * sizeof(double), 64) +
@@ -93,9 +103,9 @@ ndl_forward_memory ndl_forward_memory_of(const ndl_model *m,
                                          const ndl_forward_limits *l,
                                          int n_threads)
 {
+    const ndl_kvcache_size kv = kv_size(l);
     return (ndl_forward_memory){
-        .kv_layer =
-            ndl_kvcache_layer_bytes(m, l->kv_types, l->n_slots, l->context),
+        .kv_layer = ndl_kvcache_layer_bytes(m, &kv),
         .buffers = buffer_bytes(m, l, n_threads),
         .logits = logits_bytes(m),
     };
@@ -189,6 +199,22 @@ static void scale_frequencies(const ndl_rope *r, double *inv, int n)
     }
 }
 
+/* A stage of the head alone has tables too: who opens a slot need not ask. */
+static ndl_status make_kvcache(ndl_forward *f, uint64_t layer_bytes)
+{
+    const ndl_kvcache_size size = kv_size(&f->limits);
+    const int n = f->part.n_layers;
+    int *table = ndl_arena_alloc(f->arena, ndl_kvcache_table_bytes(&size));
+    if (!table)
+        return NDL_FAIL(NDL_EOS, "forward pass: the arena is too small");
+    if (n > 0)
+        NDL_TRY(ndl_arena_create(&f->kv_arena, "KV cache",
+                                 layer_bytes * (uint64_t)n));
+    NDL_TRY(ndl_kvcache_init(&f->kv, f->kv_arena, f->model, &size, n, table));
+    if (n > 0) ndl_arena_freeze(f->kv_arena);
+    return NDL_OK;
+}
+
 ndl_status ndl_forward_create(ndl_forward **out, const ndl_weights *weights,
                               const ndl_part *part,
                               const ndl_forward_limits *limits,
@@ -217,17 +243,7 @@ ndl_status ndl_forward_create(ndl_forward **out, const ndl_weights *weights,
         st = NDL_FAIL(NDL_EOS, "forward pass: the arena is too small");
         goto done;
     }
-    if (part->n_layers > 0) {
-        NDL_TRY_GOTO(
-            done, st,
-            ndl_arena_create(&f->kv_arena, "KV cache",
-                             need.kv_layer * (uint64_t)part->n_layers));
-        NDL_TRY_GOTO(done, st,
-                     ndl_kvcache_init(&f->kv, f->kv_arena, m, limits->kv_types,
-                                      part->n_layers, limits->n_slots,
-                                      limits->context));
-        ndl_arena_freeze(f->kv_arena);
-    }
+    NDL_TRY_GOTO(done, st, make_kvcache(f, need.kv_layer));
     if (m->rope.kind != NDL_ROPE_NONE) {
         ndl_rope_inverse(f->inv_freq, m->rope.theta, m->head_dim);
         scale_frequencies(&m->rope, f->inv_freq, m->head_dim / 2);
@@ -248,6 +264,49 @@ void ndl_forward_destroy(ndl_forward **f)
     ndl_arena_destroy(&(*f)->arena);
     free(*f);
     *f = NULL;
+}
+
+void ndl_forward_map(ndl_forward *f, int slot, int entry, int page)
+{
+    ndl_kvcache_map(&f->kv, slot, entry, page);
+}
+
+void ndl_forward_unmap(ndl_forward *f, int slot)
+{
+    ndl_kvcache_unmap(&f->kv, slot);
+}
+
+typedef struct page_copy {
+    const ndl_kvcache *kv;
+    int from, to;
+} page_copy;
+
+static void copy_task(void *arg, int layer, int thread)
+{
+    const page_copy *c = arg;
+    (void)thread;
+    ndl_kvcache_copy(c->kv, layer, c->from, c->to);
+}
+
+void ndl_forward_copy_page(ndl_forward *f, int from, int to)
+{
+    page_copy c = { &f->kv, from, to };
+    if (f->part.n_layers > 0)
+        ndl_pool_run(f->pool, f->part.n_layers, copy_task, &c);
+}
+
+int ndl_forward_page(const ndl_forward *f, int slot, int entry)
+{
+    NDL_ASSERT(slot >= 0 && slot < f->kv.n_slots && entry >= 0 &&
+               entry < f->kv.n_entries);
+    return f->kv.table[slot * f->kv.n_entries + entry];
+}
+
+bool ndl_forward_has_pages(const ndl_forward *f, int slot, int n_keys)
+{
+    for (int i = 0; i < ndl_kvcache_entries(n_keys); i++)
+        if (ndl_forward_page(f, slot, i) < 0) return false;
+    return true;
 }
 
 /* Row `row` of a matrix as floats. */

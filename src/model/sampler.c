@@ -116,6 +116,13 @@ static void keep_best(ndl_sampler *s, const float *logits, int k)
     qsort(s->list, (size_t)k, sizeof *s->list, by_rank);
 }
 
+void ndl_sampler_likeliest(ndl_sampler *s, const float *logits, int n,
+                           int32_t *ids)
+{
+    if (n > 0) keep_best(s, logits, n);
+    for (int i = 0; i < n; i++) ids[i] = s->list[i].id;
+}
+
 /* (logit[i] - best) * scale, also where that would be no number: equal
  * infinities weigh the same, and a NaN weighs nothing beside anything else. */
 static float exponent(const ndl_sampler *s, int i, float scale)

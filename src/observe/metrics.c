@@ -30,7 +30,7 @@ typedef struct expectation {
 
 struct ndl_metrics {
     ndl_store *store;
-    journal steps, layers, requests;
+    journal steps, layers, requests, accounts;
     ndl_table *plan, *ranks;
     int n_stages;
     ndl_metrics_stage *stages; /* (n_stages): the rows of /plan */
@@ -89,6 +89,7 @@ static void free_metrics(ndl_metrics *m)
     free_journal(&m->steps);
     free_journal(&m->layers);
     free_journal(&m->requests);
+    free_journal(&m->accounts);
     ndl_table_close(&m->plan);
     ndl_table_close(&m->ranks);
     free(m->stages);
@@ -101,6 +102,7 @@ static ndl_status make_tables(ndl_metrics *m, const ndl_metrics_setup *setup)
     NDL_TRY(make_journal(&m->steps, s, &ndl_metrics_steps_shape));
     NDL_TRY(make_journal(&m->layers, s, &ndl_metrics_layers_shape));
     NDL_TRY(make_journal(&m->requests, s, &ndl_metrics_requests_shape));
+    NDL_TRY(make_journal(&m->accounts, s, &ndl_metrics_accounts_shape));
     NDL_TRY(make_table(&m->plan, s, &ndl_metrics_plan_shape));
     NDL_TRY(make_table(&m->ranks, s, &ndl_metrics_ranks_shape));
     NDL_TRY(ndl_table_append(m->plan, m->stages, m->n_stages));
@@ -180,6 +182,12 @@ ndl_status ndl_metrics_layers(ndl_metrics *m, const ndl_metrics_layer *rows,
     return append(&m->layers, rows, n);
 }
 
+ndl_status ndl_metrics_account_for(ndl_metrics *m,
+                                   const ndl_metrics_account *row)
+{
+    return append(&m->accounts, row, 1);
+}
+
 ndl_status ndl_metrics_finish(ndl_metrics *m, const ndl_metrics_request *row)
 {
     return append(&m->requests, row, 1);
@@ -190,6 +198,7 @@ static ndl_status flush(ndl_metrics *m)
     NDL_TRY(write_journal(&m->steps));
     NDL_TRY(write_journal(&m->layers));
     NDL_TRY(write_journal(&m->requests));
+    NDL_TRY(write_journal(&m->accounts));
     return ndl_store_flush(m->store);
 }
 

@@ -47,6 +47,15 @@ static const ndl_column requests[] = {
 SHAPE(requests, "/requests");
 #undef ROW
 
+#define ROW ndl_metrics_account
+static const ndl_column accounts[] = {
+    COLUMN(I32, request, ""),   COLUMN(I32, stage, ""),
+    COLUMN(I64, rows, ""),      COLUMN(I64, steps, ""),
+    COLUMN(F64, busy_sec, "s"), COLUMN(F64, end_sec, "s"),
+};
+SHAPE(accounts, "/accounts");
+#undef ROW
+
 #define ROW ndl_metrics_stage
 static const ndl_column plan[] = {
     COLUMN(I32, stage, ""),

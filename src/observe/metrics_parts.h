@@ -8,7 +8,7 @@
 #include "noodle/metrics.h"
 #include "noodle/table.h"
 
-enum { NDL_METRICS_VERSION_MAJOR = 1, NDL_METRICS_VERSION_MINOR = 0 };
+enum { NDL_METRICS_VERSION_MAJOR = 1, NDL_METRICS_VERSION_MINOR = 1 };
 
 /* A stage: what the plan expects of it, and what the steps add up to. */
 typedef struct ndl_metrics_stage {
@@ -41,6 +41,6 @@ typedef struct ndl_metrics_shape {
 
 extern const ndl_metrics_shape ndl_metrics_steps_shape,
     ndl_metrics_layers_shape, ndl_metrics_requests_shape,
-    ndl_metrics_plan_shape, ndl_metrics_ranks_shape;
+    ndl_metrics_accounts_shape, ndl_metrics_plan_shape, ndl_metrics_ranks_shape;
 
 #endif /* NOODLE_METRICS_PARTS_H */

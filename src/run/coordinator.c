@@ -17,11 +17,12 @@
 #include "noodle/message.h"
 #include "noodle/scheduler.h"
 #include "recorder.h"
+#include "registry.h"
 #include "stage_head.h"
 
-#define SILENT_SEC      30.0  /* a stage without a sign of life is dead */
 #define ALIVE_EVERY_SEC 5.0   /* our own signs of life                  */
 #define LOST_SEC        120.0 /* all live and none works: a message is lost */
+#define PROGRESS_SEC    1.0   /* between two words to the client */
 #define GOODBYE_SEC     3.0   /* for the last orders to get through     */
 
 typedef enum phase {
@@ -37,15 +38,6 @@ typedef struct outbox {
     unsigned char *bytes;
 } outbox;
 
-/* What rank 0 knows of a stage. */
-typedef struct watch {
-    ndl_comm_op op;
-    ndl_wire_report *report; /* or ndl_wire_steps; report_cap bytes */
-    ndl_wire_totals totals;
-    double last_sign;
-    bool is_done;
-} watch;
-
 struct ndl_coordinator {
     ndl_comm *comm;
     const ndl_wire_job *job;
@@ -60,19 +52,20 @@ struct ndl_coordinator {
 
     ndl_arena *arena; /* messages to stage 1 */
     outbox *out;      /* (window + 1): batches and STOP */
+    double *sent;     /* (n_sent) when batch id % n_sent went out */
+    uint64_t n_sent;
     ndl_comm_op tokens_op;
     unsigned char *tokens;
     size_t tokens_cap;
-    watch *watches; /* (n_stages)  */
-    size_t report_cap;
-    int n_layers;           /* of the model, with embedding and head */
+    ndl_registry *registry;
     ndl_comm_op *order_ops; /* (ranks)     */
     /* Being told to all, one a kind: it must not change on its way. */
     ndl_wire_order orders[NDL_ORDER_LEAVE + 1];
-    double last_alive, last_progress, give_up_at;
+    double last_alive, last_progress, give_up_at, last_told;
 
     phase phase;
     bool draining;
+    bool has_finished; /* requests, since the client was told of a pause */
     ndl_status status;
 };
 
@@ -95,15 +88,6 @@ static void post_tokens(ndl_coordinator *c)
     if (st != NDL_OK) abort_run(c, st);
 }
 
-static void post_report(ndl_coordinator *c, int stage)
-{
-    watch *w = &c->watches[stage];
-    const ndl_status st =
-        ndl_comm_recv_begin(c->comm, &w->op, c->places[stage].rank,
-                            NDL_TAG_REPORT, w->report, c->report_cap);
-    if (st != NDL_OK) abort_run(c, st);
-}
-
 static bool orders_sent(ndl_coordinator *c)
 {
     bool all = true;
@@ -118,6 +102,7 @@ static void give_order(ndl_coordinator *c, ndl_order_kind kind)
 {
     ndl_wire_order *order = &c->orders[kind];
     *order = (ndl_wire_order){ NDL_WIRE_MAGIC, kind, c->status, 0 };
+    if (kind == NDL_ORDER_ALIVE) order->ping = ndl_registry_ping(c->registry);
     for (int r = 0; r < c->comm->size; r++) {
         bool hosts = r != 0;
         for (int s = 0; s < c->n_stages; s++)
@@ -139,87 +124,29 @@ static void abort_run(ndl_coordinator *c, ndl_status st)
     give_order(c, NDL_ORDER_ABORT);
 }
 
-static void hear_fault(ndl_coordinator *c, int stage)
-{
-    const watch *w = &c->watches[stage];
-    const ndl_status st =
-        w->report->status < 0 ? w->report->status : NDL_EPROTO;
-    if (c->phase >= ABORTING) return; /* the first fault is the cause */
-    /* In one process with the stage its message is stored already. */
-    if (c->places[stage].rank != 0) {
-        ndl_status_clear();
-        (void)NDL_FAIL(st, "rank %d: %.900s", c->places[stage].rank,
-                       w->report->text);
-    }
-    abort_run(c, st);
-}
-
-/* Has a stage worked since its last report? */
-static bool has_worked(const ndl_wire_totals *now, const ndl_wire_totals *then)
-{
-    return now->batches != then->batches || now->bytes_in != then->bytes_in ||
-           now->busy_sec > then->busy_sec;
-}
-
-/* Where the time of stage i went. */
-static bool hear_steps(ndl_coordinator *c, int i, size_t len)
-{
-    watch *w = &c->watches[i];
-    if (!c->recorder ||
-        !ndl_message_steps_is_valid(w->report, len, (uint32_t)c->n_layers))
-        return false;
-    w->last_sign = c->last_progress = ndl_comm_now(c->comm);
-    ndl_recorder_steps(c->recorder, w->report, w->last_sign);
-    return true;
-}
-
-/* What stage i says; false if it makes no sense. */
-static bool hear_report(ndl_coordinator *c, int i, size_t len)
-{
-    watch *w = &c->watches[i];
-    /* Both kinds of reports begin alike. */
-    if (len < sizeof(ndl_wire_steps)) return false;
-    if (w->report->kind == NDL_REPORT_STEPS)
-        return w->report->stage == (uint32_t)i && hear_steps(c, i, len);
-    if (!ndl_message_report_is_valid(w->report, len) ||
-        w->report->stage != (uint32_t)i)
-        return false;
-    w->last_sign = ndl_comm_now(c->comm);
-    w->is_done = w->report->kind == NDL_REPORT_DONE;
-    if (w->is_done || has_worked(&w->report->totals, &w->totals))
-        c->last_progress = w->last_sign;
-    w->totals = w->report->totals;
-    if (w->report->kind == NDL_REPORT_FAULT) hear_fault(c, i);
-    return true;
-}
-
 static bool hear_reports(ndl_coordinator *c)
 {
     bool moved = false;
-    for (int i = 0; i < c->n_stages; i++) {
-        watch *w = &c->watches[i];
-        size_t len = 0;
-        if (!tested(c, &w->op, &len)) continue;
-        moved = true;
-        if (!hear_report(c, i, len)) {
-            abort_run(
-                c, NDL_FAIL(NDL_EPROTO, "stage %d sent a bad report", i + 1));
-            return true;
-        }
-        if (!w->is_done) post_report(c, i);
-    }
+    /* The first fault is the cause. */
+    const ndl_status st =
+        ndl_registry_hear(c->registry, c->phase < ABORTING, &moved);
+    if (st != NDL_OK) abort_run(c, st);
     return moved;
 }
 
 static void finish_request(ndl_coordinator *c, int request, ndl_finish why)
 {
     const double now = ndl_comm_now(c->comm);
+    c->has_finished = true;
     if (c->recorder) ndl_recorder_finish(c->recorder, request, why, now);
     c->client.on_finish(c->client.arg, request, why, now);
 }
 
-static void hear_token(ndl_coordinator *c, const ndl_wire_token *t)
+/* @param top  the candidates of the token */
+static void hear_token(ndl_coordinator *c, const ndl_wire_token *t,
+                       const ndl_wire_candidate *top)
 {
+    const ndl_token token = { t->id, t->log_p, (int)t->n_top, top };
     const int r = (int)t->sequence;
     const ndl_finish why = ndl_scheduler_token(c->scheduler, r, t->id);
     if (why == NDL_FINISH_STOPPED) return;
@@ -227,7 +154,7 @@ static void hear_token(ndl_coordinator *c, const ndl_wire_token *t)
     const double now = ndl_comm_now(c->comm);
     if (is_text && c->recorder) ndl_recorder_token(c->recorder, r, now);
     const bool more =
-        !is_text || c->client.on_token(c->client.arg, r, t->id, now);
+        !is_text || c->client.on_token(c->client.arg, r, &token, now);
     if (why != NDL_FINISH_NONE) {
         finish_request(c, r, why);
     } else if (!more) {
@@ -240,10 +167,12 @@ static void hear_token(ndl_coordinator *c, const ndl_wire_token *t)
  * sequence that awaits one, and for no other? */
 static bool is_tokens(const ndl_coordinator *c, size_t len)
 {
-    if (!ndl_message_tokens_is_valid(
-            c->tokens, len, c->job->n_slots, (uint32_t)c->n_vocab,
-            c->job->want_scores ? c->job->max_rows : 0))
-        return false;
+    const ndl_message_token_limits limits = {
+        .max_tokens = c->job->n_slots,
+        .n_vocab = (uint32_t)c->n_vocab,
+        .max_scores = c->job->want_scores ? c->job->max_rows : 0
+    };
+    if (!ndl_message_tokens_is_valid(c->tokens, len, &limits)) return false;
     const ndl_wire_batch *b = (const ndl_wire_batch *)(void *)c->tokens;
     const ndl_wire_token *t = ndl_message_tokens(c->tokens);
     const int *awaited = NULL;
@@ -285,9 +214,16 @@ static bool hear_tokens(ndl_coordinator *c)
         return true;
     }
     const ndl_wire_token *t = ndl_message_tokens(c->tokens);
-    for (uint32_t i = 0; i < b->n_seqs; i++) hear_token(c, &t[i]);
+    const ndl_wire_candidate *top = ndl_message_candidates(c->tokens);
+    for (uint32_t i = 0; i < b->n_seqs; top += t[i++].n_top)
+        hear_token(c, &t[i], top);
+    const ndl_cadence_times times = {
+        .slowest_sec = (double)b->slowest_sec,
+        .sum_sec = (double)b->sum_sec,
+        .trip_sec = ndl_comm_now(c->comm) - c->sent[b->batch_id % c->n_sent],
+    };
     const int *ended = NULL;
-    const int n = ndl_scheduler_done(c->scheduler, b->batch_id, &ended);
+    const int n = ndl_scheduler_done(c->scheduler, b->batch_id, &times, &ended);
     for (int i = 0; i < n; i++) finish_request(c, ended[i], NDL_FINISH_LENGTH);
     c->last_progress = ndl_comm_now(c->comm);
     post_tokens(c);
@@ -325,6 +261,7 @@ static bool send_batches(ndl_coordinator *c)
     while (c->phase == RUNNING && !c->draining) {
         outbox *o = free_outbox(c);
         if (!o || !ndl_scheduler_next(c->scheduler, &b)) break;
+        c->sent[b.id % c->n_sent] = ndl_comm_now(c->comm);
         send_batch(c, o, ndl_batch_write(c->job, c->requests, &b, o->bytes));
         if (c->recorder)
             ndl_recorder_batch(c->recorder, &b,
@@ -352,31 +289,19 @@ static bool maybe_stop(ndl_coordinator *c)
     return true;
 }
 
-static bool all_done(const ndl_coordinator *c)
-{
-    for (int i = 0; i < c->n_stages; i++)
-        if (!c->watches[i].is_done) return false;
-    return true;
-}
-
 /* Is everybody alive, and does somebody work when there is work? */
 static ndl_status find_silence(const ndl_coordinator *c, double now)
 {
     const bool waits =
         c->phase == STOPPING || ndl_scheduler_in_flight(c->scheduler) > 0;
-    for (int i = 0; i < c->n_stages; i++) {
-        const watch *w = &c->watches[i];
-        if (w->is_done || now - w->last_sign < SILENT_SEC) continue;
-        return NDL_FAIL(NDL_ETEMP,
-                        "stage %d (rank %d) has been silent for %.0f s: its "
-                        "node may be down: start again without it",
-                        i + 1, c->places[i].rank, now - w->last_sign);
-    }
-    if (!waits || now - c->last_progress < LOST_SEC) return NDL_OK;
+    const double work = ndl_registry_last_work(c->registry);
+    const double last = work > c->last_progress ? work : c->last_progress;
+    NDL_TRY(ndl_registry_find_silent(c->registry, now));
+    if (!waits || now - last < LOST_SEC) return NDL_OK;
     return NDL_FAIL(NDL_ETEMP,
                     "no stage has worked for %.0f s, though there is work: a "
                     "message was lost: start again",
-                    now - c->last_progress);
+                    now - last);
 }
 
 static void watch_time(ndl_coordinator *c)
@@ -398,7 +323,7 @@ static bool close_run(ndl_coordinator *c)
     const double now = ndl_comm_now(c->comm);
     switch (c->phase) {
     case STOPPING:
-        if (!all_done(c)) return false;
+        if (!ndl_registry_all_done(c->registry)) return false;
         c->phase = LEAVING;
         c->give_up_at = now + GOODBYE_SEC;
         give_order(c, NDL_ORDER_LEAVE);
@@ -412,6 +337,22 @@ static bool close_run(ndl_coordinator *c)
     }
 }
 
+static void settle(ndl_coordinator *c)
+{
+    if (!c->has_finished) return;
+    c->has_finished = false;
+    if (c->client.on_settled) c->client.on_settled(c->client.arg);
+}
+
+static void tell_progress(ndl_coordinator *c, double every_sec)
+{
+    const double now = ndl_comm_now(c->comm);
+    if (!c->client.on_progress || now - c->last_told < every_sec) return;
+    c->last_told = now;
+    const ndl_scheduler_counts counts = ndl_scheduler_count(c->scheduler);
+    c->client.on_progress(c->client.arg, &counts, now);
+}
+
 bool ndl_coordinator_step(ndl_coordinator *c)
 {
     if (c->phase == OVER) return false;
@@ -421,7 +362,11 @@ bool ndl_coordinator_step(ndl_coordinator *c)
     moved = send_batches(c) || moved;
     moved = maybe_stop(c) || moved;
     watch_time(c);
-    return close_run(c) || moved;
+    settle(c);
+    tell_progress(c, PROGRESS_SEC);
+    moved = close_run(c) || moved;
+    if (c->phase == OVER) tell_progress(c, 0.0);
+    return moved;
 }
 
 void ndl_coordinator_stop(ndl_coordinator *c, ndl_status status)
@@ -438,20 +383,35 @@ bool ndl_coordinator_is_over(const ndl_coordinator *c, ndl_status *status)
     return true;
 }
 
-const ndl_wire_totals *ndl_coordinator_totals(const ndl_coordinator *c, int i)
+ndl_scheduler_counts ndl_coordinator_counts(const ndl_coordinator *c)
 {
-    return &c->watches[i].totals;
+    return ndl_scheduler_count(c->scheduler);
 }
 
-static ndl_status make_scheduler(ndl_coordinator *c)
+double ndl_coordinator_ping_sec(const ndl_coordinator *c, int i)
+{
+    return ndl_registry_ping_sec(c->registry, i);
+}
+
+const ndl_wire_totals *ndl_coordinator_totals(const ndl_coordinator *c, int i)
+{
+    return ndl_registry_totals(c->registry, i);
+}
+
+static ndl_status make_scheduler(ndl_coordinator *c,
+                                 const ndl_coordinator_setup *setup)
 {
     const ndl_scheduler_config config = {
         .max_requests = c->n_requests,
         .n_slots = (int)c->job->n_slots,
-        .n_groups = c->n_stages,
+        .n_pages = (int)c->job->n_pages,
+        .n_stages = c->n_stages,
+        .n_groups = setup->n_groups,
         .window = c->window,
         .max_rows = (int)c->job->max_rows,
         .context = (int)c->job->context,
+        .stall_sec = setup->stall_sec,
+        .no_reuse = setup->no_reuse,
     };
     NDL_TRY(ndl_scheduler_create(&c->scheduler, &config));
     for (int i = 0; i < c->n_requests; i++)
@@ -461,27 +421,21 @@ static ndl_status make_scheduler(ndl_coordinator *c)
 
 static ndl_status make_buffers(ndl_coordinator *c)
 {
-    const size_t cap = ndl_message_batch_bytes(
-        c->job->n_slots, c->job->max_rows, ndl_batch_row_bytes(c->job));
+    const size_t cap =
+        ndl_message_batch_bytes(c->job->n_slots, c->job->max_ops,
+                                c->job->max_rows, ndl_batch_row_bytes(c->job));
     c->tokens_cap = ndl_stage_head_answer_bytes(c->job);
     c->tokens = malloc(c->tokens_cap);
-    c->watches = calloc((size_t)c->n_stages, sizeof *c->watches);
     c->order_ops = calloc((size_t)c->comm->size, sizeof *c->order_ops);
     c->out = calloc((size_t)c->window + 1, sizeof *c->out);
-    if (!c->tokens || !c->watches || !c->order_ops || !c->out)
+    c->n_sent = (uint64_t)c->window + 1;
+    c->sent = calloc(c->n_sent, sizeof *c->sent);
+    if (!c->tokens || !c->order_ops || !c->out || !c->sent)
         return NDL_FAIL(NDL_EOS, "coordinator: out of memory");
     const size_t n_out = (size_t)c->window + 1;
-    const size_t steps =
-        ndl_message_steps_bytes(NDL_WIRE_STEPS, (uint32_t)c->n_layers);
-    c->report_cap = sizeof(ndl_wire_report);
-    if (c->recorder && steps > c->report_cap) c->report_cap = steps;
-    NDL_TRY(ndl_arena_create(&c->arena, "messages",
-                             n_out * (cap + 64) +
-                                 (size_t)c->n_stages * (c->report_cap + 64)));
+    NDL_TRY(ndl_arena_create(&c->arena, "messages", n_out * (cap + 64)));
     for (int i = 0; i <= c->window; i++)
         c->out[i].bytes = ndl_arena_alloc(c->arena, cap);
-    for (int i = 0; i < c->n_stages; i++)
-        c->watches[i].report = ndl_arena_alloc(c->arena, c->report_cap);
     ndl_arena_freeze(c->arena);
     return NDL_OK;
 }
@@ -503,17 +457,22 @@ ndl_status ndl_coordinator_create(ndl_coordinator **out,
     c->score_arg = setup->score_arg;
     c->recorder = setup->recorder;
     c->n_stages = (int)c->job->n_stages;
-    for (int i = 0; i < c->n_stages; i++) c->n_layers += c->places[i].n_layers;
-    c->n_layers += 2;
     /* One more batch than stages: the next is there when a stage gets free. */
     c->window = c->n_stages + 1;
+    if (c->window < setup->n_groups) c->window = setup->n_groups;
     NDL_TRY_GOTO(done, st, make_buffers(c));
-    NDL_TRY_GOTO(done, st, make_scheduler(c));
-    c->last_alive = c->last_progress = ndl_comm_now(c->comm);
-    for (int i = 0; i < c->n_stages; i++) {
-        c->watches[i].last_sign = c->last_alive;
-        post_report(c, i);
-    }
+    NDL_TRY_GOTO(done, st, make_scheduler(c, setup));
+    NDL_TRY_GOTO(
+        done, st,
+        ndl_registry_create(&c->registry,
+                            &(ndl_registry_setup){ .comm = c->comm,
+                                                   .places = c->places,
+                                                   .n_stages = c->n_stages,
+                                                   .plan = setup->plan,
+                                                   .recorder = c->recorder }));
+    /* The first word goes out at once: its answer is the ping. */
+    c->last_progress = ndl_comm_now(c->comm);
+    c->last_alive = c->last_progress - 2.0 * ALIVE_EVERY_SEC;
     post_tokens(c);
     *out = c;
     c = NULL;
@@ -529,8 +488,7 @@ void ndl_coordinator_destroy(ndl_coordinator **cp)
     bool is_read = false;
     for (int i = 0; c->out && i <= c->window; i++)
         is_read = ndl_comm_cancel(c->comm, &c->out[i].op) || is_read;
-    for (int i = 0; c->watches && i < c->n_stages; i++)
-        (void)ndl_comm_cancel(c->comm, &c->watches[i].op);
+    ndl_registry_destroy(&c->registry);
     for (int r = 0; c->order_ops && r < c->comm->size; r++)
         (void)ndl_comm_cancel(c->comm, &c->order_ops[r]);
     (void)ndl_comm_cancel(c->comm, &c->tokens_op);
@@ -538,8 +496,8 @@ void ndl_coordinator_destroy(ndl_coordinator **cp)
     ndl_arena_destroy(&c->arena);
     ndl_scheduler_destroy(&c->scheduler);
     free(c->out);
+    free(c->sent);
     free(c->tokens);
-    free(c->watches);
     free(c->order_ops);
     free(c);
     *cp = NULL;

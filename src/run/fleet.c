@@ -39,18 +39,21 @@ static ndl_status read_hello(ndl_fleet *f, int r, const ndl_wire_hello *hello)
     h->node = hello->node;
     h->n_cpus = hello->n_cpus;
     h->free_bytes = hello->memory_bytes;
-    f->hosts[r] = r > 0 || f->size == 1;
     if (f->hosts[r]) f->cpu_flags &= hello->cpu_flags;
     return NDL_OK;
 }
 
-static ndl_status make_fleet(ndl_fleet *f, int size)
+static ndl_status make_fleet(ndl_fleet *f, int size, bool rank0_hosts)
 {
     *f = (ndl_fleet){ .size = size, .cpu_flags = ~0u };
     f->all = calloc((size_t)size, sizeof *f->all);
     f->hosts = calloc((size_t)size, sizeof *f->hosts);
     f->threads = calloc((size_t)size, sizeof *f->threads);
-    if (f->all && f->hosts && f->threads) return NDL_OK;
+    if (f->all && f->hosts && f->threads) {
+        for (int r = 0; r < size; r++)
+            f->hosts[r] = r > 0 || size == 1 || rank0_hosts;
+        return NDL_OK;
+    }
     return NDL_FAIL(NDL_EOS, "greetings: out of memory");
 }
 
@@ -62,13 +65,13 @@ void ndl_fleet_fini(ndl_fleet *f)
     *f = (ndl_fleet){ 0 };
 }
 
-ndl_status ndl_fleet_greet(ndl_comm *comm, ndl_fleet *out)
+ndl_status ndl_fleet_greet(ndl_comm *comm, ndl_fleet *out, bool rank0_hosts)
 {
     ndl_fleet f = { 0 };
     ndl_wire_hello *all = NULL;
     ndl_status st = NDL_OK;
     if (out) {
-        st = make_fleet(&f, comm->size);
+        st = make_fleet(&f, comm->size, rank0_hosts);
         all = calloc((size_t)comm->size, sizeof *all);
         if (st == NDL_OK && !all)
             st = NDL_FAIL(NDL_EOS, "greetings: out of memory");

@@ -15,18 +15,19 @@ typedef struct ndl_fleet {
     int size;
     ndl_hardware *all;  /* (size) */
     bool *hosts;        /* (size) may or does host a stage: all but rank 0,
-                           unless it is alone */
+                           unless it is alone or shared */
     int *threads;       /* (size) of its stage; 0: it hosts none */
     bool crowded;       /* more threads than processors somewhere */
     unsigned cpu_flags; /* that all hosts have */
 } ndl_fleet;
 
 /** Collective: every rank greets.
+ * @param rank0_hosts  rank 0 may host a stage too; told by rank 0 alone.
  * @param[out] out  on rank 0, which frees it with ndl_fleet_fini; elsewhere
  *                  NULL.
  * @return NDL_OK; NDL_EPROTO (another version); NDL_EOS: the same everywhere.
  */
-ndl_status ndl_fleet_greet(ndl_comm *comm, ndl_fleet *out);
+ndl_status ndl_fleet_greet(ndl_comm *comm, ndl_fleet *out, bool rank0_hosts);
 void ndl_fleet_fini(ndl_fleet *f);
 
 /** Divide the processors of each node among its ranks that host.

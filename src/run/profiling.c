@@ -200,7 +200,7 @@ ndl_status ndl_profiling_lead(ndl_comm *comm, const ndl_profiling_setup *setup,
     const double begin = ndl_clock_sec();
     ndl_status st = NDL_OK;
     NDL_TRY_GOTO(done, st, ndl_comm_bcast(comm, &job, sizeof job));
-    NDL_TRY_GOTO(done, st, ndl_fleet_greet(comm, &fleet));
+    NDL_TRY_GOTO(done, st, ndl_fleet_greet(comm, &fleet, setup->rank0_hosts));
     NDL_TRY_GOTO(done, st, lead_fleet(comm, setup, &fleet, &p));
     p.took_sec = ndl_clock_sec() - begin;
     *out = p;
@@ -216,7 +216,7 @@ ndl_status ndl_profiling_follow(ndl_comm *comm)
     order o = { 0 };
     ndl_profile_rank mine = { 0 };
     ndl_status st = NDL_OK;
-    NDL_TRY(ndl_fleet_greet(comm, NULL));
+    NDL_TRY(ndl_fleet_greet(comm, NULL, false));
     NDL_TRY(ndl_comm_agree(comm, NDL_OK)); /* rank 0 has its order */
     NDL_TRY_GOTO(done, st, share_order(comm, &o));
     NDL_TRY_GOTO(done, st, ndl_comm_agree(comm, NDL_OK));

@@ -28,6 +28,7 @@ struct ndl_recorder {
     const ndl_plan *plan;
     const ndl_cost *costs;
     const ndl_request *requests;
+    int n_requests;
     request_note *notes; /* (n_requests) */
     batch_note *batches; /* (REMEMBERED), by id */
     double begin;
@@ -54,6 +55,7 @@ ndl_status ndl_recorder_create(ndl_recorder **out,
     r->plan = setup->plan;
     r->costs = setup->costs;
     r->requests = setup->requests;
+    r->n_requests = setup->n_requests;
     r->notes = calloc((size_t)setup->n_requests + 1, sizeof *r->notes);
     r->batches = calloc(REMEMBERED, sizeof *r->batches);
     if (!r->notes || !r->batches) {
@@ -176,6 +178,26 @@ void ndl_recorder_steps(ndl_recorder *r, void *msg, double now)
     check(r, st);
 }
 
+bool ndl_recorder_accounts(ndl_recorder *r, void *msg, double now)
+{
+    const ndl_wire_accounts *h = msg;
+    const ndl_wire_account *a = ndl_message_accounts(msg);
+    r->lost += h->lost;
+    for (uint32_t i = 0; i < h->n; i++) {
+        const ndl_metrics_account row = {
+            .request = (int32_t)a[i].sequence,
+            .stage = (int32_t)h->stage + 1,
+            .rows = a[i].rows,
+            .steps = a[i].steps,
+            .busy_sec = a[i].busy_sec,
+            .end_sec = now - r->begin,
+        };
+        if (a[i].sequence >= (uint64_t)r->n_requests) return false;
+        if (r->metrics) check(r, ndl_metrics_account_for(r->metrics, &row));
+    }
+    return true;
+}
+
 void ndl_recorder_token(ndl_recorder *r, int request, double now)
 {
     request_note *n = &r->notes[request];
@@ -206,7 +228,7 @@ void ndl_recorder_close(ndl_recorder **rp)
     if (!r) return;
     if (r->lost > 0)
         ndl_log_root(NDL_LOG_WARN, "metrics",
-                     "%lld steps are missing: rank 0 was too slow for them",
+                     "%lld records are missing: rank 0 was too slow for them",
                      (long long)r->lost);
     if (r->metrics) check(r, ndl_metrics_close(&r->metrics));
     free(r->notes);

@@ -38,6 +38,10 @@ void ndl_recorder_batch(ndl_recorder *r, const ndl_scheduler_batch *b,
 /** A valid STEPS message of stage 0, 1, ... has come. */
 void ndl_recorder_steps(ndl_recorder *r, void *msg, double now);
 
+/** A valid ACCOUNTS message of stage 0, 1, ... has come.
+ * @return false: it tells of requests that there are none of. */
+bool ndl_recorder_accounts(ndl_recorder *r, void *msg, double now);
+
 void ndl_recorder_token(ndl_recorder *r, int request, double now);
 void ndl_recorder_finish(ndl_recorder *r, int request, ndl_finish why,
                          double now);

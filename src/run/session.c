@@ -220,9 +220,13 @@ static ndl_status make_coordinator(lead *l)
     const ndl_coordinator_setup setup = { .comm = s->comm,
                                           .job = &l->job,
                                           .places = l->choice.places,
+                                          .plan = &l->result->plan,
                                           .requests = s->requests,
                                           .n_requests = s->n_requests,
                                           .n_vocab = s->model->vocab,
+                                          .n_groups = s->n_groups,
+                                          .stall_sec = s->stall_sec,
+                                          .no_reuse = s->no_reuse,
                                           .client = s->client,
                                           .on_score = s->on_score,
                                           .score_arg = s->score_arg,
@@ -254,8 +258,11 @@ static ndl_status run_pipeline(lead *l)
     const ndl_status st = lead_loop(setup, &l->pumps);
     result->end_sec = ndl_clock_sec();
     result->rank0_cpu_sec = ndl_clock_cpu_sec() - cpu;
-    for (int i = 0; i < result->plan.n_stages; i++)
+    for (int i = 0; i < result->plan.n_stages; i++) {
         result->totals[i] = *ndl_coordinator_totals(l->pumps.coordinator, i);
+        result->ping_sec[i] = ndl_coordinator_ping_sec(l->pumps.coordinator, i);
+    }
+    result->counts = ndl_coordinator_counts(l->pumps.coordinator);
     return st;
 }
 
@@ -269,7 +276,10 @@ static ndl_status decide(lead *l, const ndl_profile *profile)
     r->plan = l->choice.plan;
     l->choice.plan = (ndl_plan){ 0 };
     r->totals = calloc((size_t)r->plan.n_stages, sizeof *r->totals);
-    return r->totals ? NDL_OK : NDL_FAIL(NDL_EOS, "totals: out of memory");
+    r->ping_sec = calloc((size_t)r->plan.n_stages, sizeof *r->ping_sec);
+    return r->totals && r->ping_sec
+               ? NDL_OK
+               : NDL_FAIL(NDL_EOS, "totals: out of memory");
 }
 
 /* Collective: from the job to places. */
@@ -277,7 +287,7 @@ static ndl_status plan_run(lead *l, const ndl_profile *profile)
 {
     ndl_comm *comm = l->setup->comm;
     NDL_TRY(ndl_comm_bcast(comm, &l->job, sizeof l->job));
-    NDL_TRY(ndl_fleet_greet(comm, &l->fleet));
+    NDL_TRY(ndl_fleet_greet(comm, &l->fleet, l->setup->rank0_hosts));
     NDL_TRY(ndl_comm_agree(comm, decide(l, profile)));
     if (l->setup->on_plan) l->setup->on_plan(l->setup->arg, &l->result->plan);
     return NDL_OK;
@@ -298,6 +308,7 @@ static ndl_status probe(const ndl_session_setup *s, ndl_profile *out)
         .context = s->context,
         .n_slots = s->n_slots,
         .n_threads = s->n_threads,
+        .rank0_hosts = s->rank0_hosts,
         .speeds = s->speeds,
     };
     if (s->on_probe) s->on_probe(s->arg);
@@ -378,6 +389,7 @@ void ndl_session_result_fini(ndl_session_result *r)
 {
     ndl_plan_fini(&r->plan);
     free(r->totals);
+    free(r->ping_sec);
     *r = (ndl_session_result){ 0 };
 }
 
@@ -385,7 +397,7 @@ static ndl_status follow_run(pumps *p, ndl_wire_job *job,
                              ndl_wire_place **places,
                              const volatile sig_atomic_t *signal)
 {
-    NDL_TRY(ndl_fleet_greet(p->comm, NULL));
+    NDL_TRY(ndl_fleet_greet(p->comm, NULL, false));
     NDL_TRY(ndl_comm_agree(p->comm, NDL_OK)); /* the plan */
     NDL_TRY(take_places(p->comm, job, places));
     ndl_log_init(p->comm->rank, (ndl_log_level)job->log_level);

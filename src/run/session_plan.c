@@ -11,6 +11,14 @@
 #include "noodle/plan_split.h"
 #include "noodle/weights.h"
 
+/* Of the KV cache: one context at least, so that every request can run. */
+static int n_pages(const ndl_session_setup *s)
+{
+    const int each = (s->context + NDL_PAGE_POSITIONS - 1) / NDL_PAGE_POSITIONS;
+    if (s->n_pages == 0) return s->n_slots * each;
+    return s->n_pages > each ? s->n_pages : each;
+}
+
 static ndl_status read_costs(const ndl_session_setup *s, const ndl_fleet *f,
                              ndl_plan_costs *out)
 {
@@ -23,6 +31,7 @@ static ndl_status read_costs(const ndl_session_setup *s, const ndl_fleet *f,
         .max_spans = s->n_slots,
         .n_slots = s->n_slots,
         .context = s->context,
+        .n_pages = n_pages(s),
         .kv_types = s->kv_types,
     };
     return ndl_plan_costs_of(out, s->model, s->mix, &limits, most_threads);
@@ -128,7 +137,8 @@ static ndl_status check_stage(const ndl_plan_stage *stage, int i,
                         "%s: stage %d is for rank %d, and of the %d ranks here "
                         "rank %d to %d may host one: plan for these ranks, or "
                         "use --split",
-                        path, i + 1, r, f->size, f->size > 1, f->size - 1);
+                        path, i + 1, r, f->size, f->hosts[0] ? 0 : 1,
+                        f->size - 1);
     const uint64_t free_bytes =
         ndl_hardware_share(f->all, f->size, f->hosts, r);
     if (bytes > free_bytes)
@@ -270,11 +280,23 @@ static ndl_status copy_path(char out[NDL_WIRE_PATH], const char *path)
     return NDL_OK;
 }
 
+static uint32_t max_ops(const ndl_session_setup *s)
+{
+    const ndl_scheduler_config config = { .max_requests = s->n_requests,
+                                          .n_slots = s->n_slots,
+                                          .n_pages = n_pages(s),
+                                          .max_rows = s->max_rows,
+                                          .context = s->context };
+    return (uint32_t)ndl_scheduler_max_ops(&config);
+}
+
 static ndl_status write_job(const ndl_session_setup *s, ndl_wire_job *job)
 {
     job->n_slots = (uint32_t)s->n_slots;
     job->context = (uint32_t)s->context;
     job->max_rows = (uint32_t)s->max_rows;
+    job->n_pages = (uint32_t)n_pages(s);
+    job->max_ops = max_ops(s);
     job->type_k = (uint16_t)s->kv_types.k;
     job->type_v = (uint16_t)s->kv_types.v;
     job->want_steps = s->metrics != NULL;

@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "noodle/arena.h"
 #include "noodle/forward.h"
@@ -19,16 +18,12 @@
 #include "noodle/weights.h"
 #include "stage_clock.h"
 #include "stage_head.h"
+#include "stage_reports.h"
+#include "stage_sessions.h"
 
 enum { DEPTH = 2 }; /* buffers each way */
-/* Far below the 30 s after which a stage counts as dead. */
-static const double ALIVE_EVERY_SEC = 2.0;
 /* Without a word from rank 0, which gives one every 5 s. */
 static const double ORPHAN_SEC = 60.0;
-/* Records of steps go to rank 0 at least so often, and before they fill half
- * of the room for them. */
-static const double STEPS_EVERY_SEC = 1.0;
-
 typedef enum phase {
     RUNNING,
     DRAINED, /* STOP has passed: only sends and the report remain  */
@@ -49,8 +44,8 @@ struct ndl_stage {
     int index, prev, next; /* ranks; next of the last stage is 0 */
     bool first, last;
     bool is_made; /* messages may come and go */
-    uint32_t row_bytes_in;
-    uint32_t target_bytes; /* of them: what a row says follows it */
+    ndl_message_batch_limits limits;
+    uint32_t target_bytes; /* of a row: what it says follows it */
 
     ndl_weights *weights;
     ndl_pool *pool;
@@ -59,26 +54,22 @@ struct ndl_stage {
     ndl_stage_head *head; /* last stage only */
     ndl_arena *arena;     /* messages and rows */
     float *x;             /* last stage: (T, D) */
-    ndl_span *spans;      /* (n_slots) */
-    uint64_t *used_in;    /* (n_slots): the last batch with the slot, by
-                             our own count */
+    ndl_stage_sessions sessions;
 
     size_t box_cap;
     box in[DEPTH], out[DEPTH];
     int in_at, out_at; /* the next to work on, to fill */
 
-    ndl_comm_op order_op, report_op;
+    ndl_comm_op order_op;
     ndl_wire_order order;
-    ndl_wire_report report;
-    unsigned char *steps; /* the STEPS message, if they are wanted */
-    bool report_busy, done_due, fault_due;
+    ndl_stage_reports reports;
 
     phase phase;
     ndl_status status;
     ndl_wire_totals totals;
     ndl_stage_clock clock;
-    double last_alive, last_steps; /* seconds */
-    double last_word; /* from rank 0, or when it could be heard again */
+    double work_begin; /* on the batch in hand */
+    double last_word;  /* from rank 0, or when it could be heard again */
 };
 
 static ndl_part part_of(const ndl_wire_place *p)
@@ -92,7 +83,7 @@ static void fail(ndl_stage *s, ndl_status st)
     if (s->phase == FAULTED || s->phase == LEFT) return;
     s->phase = FAULTED;
     s->status = st;
-    s->fault_due = true;
+    s->reports.fault_due = true;
 }
 
 /* Everything below runs on whatever status a call gives: a failed message is
@@ -121,26 +112,6 @@ static void post_order(ndl_stage *s)
     if (st != NDL_OK) fail(s, st);
 }
 
-static void report(ndl_stage *s, ndl_report_kind kind)
-{
-    struct rusage used;
-    getrusage(RUSAGE_SELF, &used);
-    s->totals.peak_rss_bytes = (uint64_t)used.ru_maxrss * 1024;
-    ndl_stage_clock_totals(&s->clock, ndl_comm_now(s->comm), &s->totals);
-    memset(&s->report, 0, sizeof s->report);
-    s->report.magic = NDL_WIRE_MAGIC;
-    s->report.kind = kind;
-    s->report.status = s->status;
-    s->report.stage = (uint32_t)s->index;
-    s->report.totals = s->totals;
-    if (kind == NDL_REPORT_FAULT)
-        strncpy(s->report.text, ndl_status_message(), NDL_WIRE_TEXT - 1);
-    s->last_alive = ndl_comm_now(s->comm);
-    s->report_busy =
-        ndl_comm_send_begin(s->comm, &s->report_op, 0, NDL_TAG_REPORT,
-                            &s->report, sizeof s->report) == NDL_OK;
-}
-
 static bool all_sent(const ndl_stage *s)
 {
     for (int i = 0; i < DEPTH; i++)
@@ -148,50 +119,14 @@ static bool all_sent(const ndl_stage *s)
     return true;
 }
 
-/* Layers can be read between batches only. */
-static bool steps_are_due(const ndl_stage *s)
-{
-    const ndl_stage_clock *c = &s->clock;
-    if (!c->keeps || c->n == 0 || c->state == NDL_STAGE_BUSY) return false;
-    return s->done_due || c->n >= NDL_WIRE_STEPS / 2 ||
-           ndl_comm_now(s->comm) - s->last_steps > STEPS_EVERY_SEC;
-}
-
-static void report_steps(ndl_stage *s)
-{
-    const size_t len = ndl_stage_clock_write(&s->clock, s->index, s->steps);
-    s->last_steps = s->last_alive = ndl_comm_now(s->comm);
-    s->report_busy =
-        ndl_comm_send_begin(s->comm, &s->report_op, 0, NDL_TAG_REPORT, s->steps,
-                            len) == NDL_OK;
-}
-
-/* One report at a time; a fault first, the steps before the totals, all before
- * a mere sign of life.  After the totals nothing is awaited, and what is sent
- * all the same would meet the next job. */
-static void send_reports(ndl_stage *s)
-{
-    if (s->report_busy) return;
-    if (s->fault_due) {
-        s->fault_due = false;
-        report(s, NDL_REPORT_FAULT);
-    } else if (steps_are_due(s)) {
-        report_steps(s);
-    } else if (s->done_due && all_sent(s)) {
-        s->done_due = false;
-        report(s, NDL_REPORT_DONE);
-    } else if ((s->phase != DRAINED || s->done_due) &&
-               ndl_comm_now(s->comm) - s->last_alive > ALIVE_EVERY_SEC) {
-        report(s, NDL_REPORT_ALIVE);
-    }
-}
-
 static void obey(ndl_stage *s, size_t len)
 {
     s->last_word = ndl_comm_now(s->comm);
     if (!ndl_message_order_is_valid(&s->order, len)) {
         fail(s, NDL_FAIL(NDL_EPROTO, "stage %d got a bad order", s->index + 1));
-    } else if (s->order.kind != NDL_ORDER_ALIVE) {
+    } else if (s->order.kind == NDL_ORDER_ALIVE) {
+        s->reports.pong_due = s->order.ping;
+    } else {
         s->status = s->order.status;
         s->phase = LEFT;
     }
@@ -216,9 +151,9 @@ static bool poll(ndl_stage *s)
             moved = true;
         }
     }
-    if (s->report_busy && tested(s, &s->report_op, NULL))
-        s->report_busy = false;
-    send_reports(s);
+    if (s->reports.is_busy && tested(s, &s->reports.op, NULL))
+        s->reports.is_busy = false;
+    ndl_stage_reports_send(&s->reports, s->status, all_sent(s));
     return moved;
 }
 
@@ -237,26 +172,6 @@ static void send_out(ndl_stage *s, box *b, size_t len, ndl_tag tag)
     if (st != NDL_OK) fail(s, st);
 }
 
-/* The spans of a message: inside the context, and each slot once, or two
- * threads would write the same keys. */
-static ndl_status read_spans(ndl_stage *s, ndl_wire_batch *b)
-{
-    const ndl_wire_seq *seqs = ndl_message_batch_table(b);
-    const uint64_t count = s->totals.batches + 1;
-    for (uint32_t i = 0; i < b->n_seqs; i++) {
-        if ((uint64_t)seqs[i].pos + seqs[i].n_rows > s->job->context)
-            return NDL_FAIL(NDL_EPROTO, "stage %d got rows past the context",
-                            s->index + 1);
-        if (s->used_in[seqs[i].slot] == count)
-            return NDL_FAIL(NDL_EPROTO, "stage %d got slot %u twice in a batch",
-                            s->index + 1, seqs[i].slot);
-        s->used_in[seqs[i].slot] = count;
-        s->spans[i] = (ndl_span){ (int)seqs[i].slot, (int)seqs[i].pos,
-                                  (int)seqs[i].n_rows };
-    }
-    return NDL_OK;
-}
-
 static ndl_status check_ids(const ndl_stage *s, ndl_wire_batch *b)
 {
     const int32_t vocab = ndl_weights_model(s->weights)->vocab;
@@ -273,27 +188,38 @@ static void compute(ndl_stage *s, ndl_wire_batch *b, float *x)
 {
     const ndl_model *m = ndl_weights_model(s->weights);
     if (s->first)
-        ndl_forward_embed(s->forward, ndl_message_batch_rows(b), s->spans,
-                          (int)b->n_seqs, x);
+        ndl_forward_embed(s->forward, ndl_message_batch_rows(b),
+                          s->sessions.spans, (int)b->n_seqs, x);
     else
         memcpy(x, ndl_message_batch_rows(b),
                (size_t)b->n_rows * (size_t)m->width * sizeof *x);
-    ndl_forward_blocks(s->forward, s->spans, (int)b->n_seqs, x);
+    ndl_forward_blocks(s->forward, s->sessions.spans, (int)b->n_seqs, x);
+}
+
+/* What the stages up to here took for the batch: the scheduler goes by it. */
+static void tell_time(const ndl_stage *s, const ndl_wire_batch *b,
+                      ndl_wire_batch *out)
+{
+    const float sec = (float)(ndl_comm_now(s->comm) - s->work_begin);
+    out->slowest_sec = sec > b->slowest_sec ? sec : b->slowest_sec;
+    out->sum_sec = b->sum_sec + sec;
 }
 
 static void pass_rows(ndl_stage *s, ndl_wire_batch *b, box *out)
 {
     const ndl_model *m = ndl_weights_model(s->weights);
     ndl_wire_batch *next = (ndl_wire_batch *)(void *)out->bytes;
-    memcpy(next, b, sizeof *b + b->n_seqs * sizeof(ndl_wire_seq));
+    memcpy(next, b, ndl_message_front_bytes(b->n_seqs, b->n_ops));
     next->row_bytes =
         (uint32_t)((size_t)m->width * sizeof(float)) + s->target_bytes;
     compute(s, b, ndl_message_batch_rows(next));
+    tell_time(s, b, next);
     if (s->target_bytes)
         memcpy(ndl_message_batch_targets(next), ndl_message_batch_targets(b),
                b->n_rows * sizeof(int32_t));
     send_out(s, out,
-             ndl_message_batch_bytes(b->n_seqs, b->n_rows, next->row_bytes),
+             ndl_message_batch_bytes(b->n_seqs, b->n_ops, b->n_rows,
+                                     next->row_bytes),
              NDL_TAG_BATCH);
 }
 
@@ -303,6 +229,7 @@ static void pass_tokens(ndl_stage *s, ndl_wire_batch *b, box *out)
     size_t len = 0;
     const ndl_status st =
         ndl_stage_head_run(s->head, b, s->x, out->bytes, &len);
+    if (st == NDL_OK) tell_time(s, b, (ndl_wire_batch *)(void *)out->bytes);
     if (st != NDL_OK)
         fail(s, st);
     else
@@ -316,7 +243,8 @@ static void stop(ndl_stage *s, ndl_wire_batch *b, box *out)
         send_out(s, out, sizeof *b, NDL_TAG_BATCH);
     }
     s->phase = DRAINED;
-    s->done_due = true;
+    s->reports.done_due = true;
+    ndl_stage_sessions_close_all(&s->sessions);
     if (s->last && b->batch_id == 0) {
         const ndl_status st = ndl_stage_head_finish(s->head);
         if (st != NDL_OK) fail(s, st);
@@ -326,19 +254,19 @@ static void stop(ndl_stage *s, ndl_wire_batch *b, box *out)
 /* Is it a message that may be computed? */
 static ndl_status check_batch(ndl_stage *s, const box *in, ndl_wire_batch *b)
 {
-    if (!ndl_message_batch_is_valid(b, in->len, s->row_bytes_in,
-                                    s->job->max_rows, s->job->n_slots))
+    if (!ndl_message_batch_is_valid(b, in->len, &s->limits))
         return NDL_FAIL(NDL_EPROTO,
                         "stage %d got a malformed batch from rank %d",
                         s->index + 1, s->prev);
     if (b->kind == NDL_BATCH_STOP) return NDL_OK;
-    NDL_TRY(read_spans(s, b));
+    NDL_TRY(ndl_stage_sessions_begin(&s->sessions, b));
     return s->first ? check_ids(s, b) : NDL_OK;
 }
 
 static void work(ndl_stage *s, box *in, box *out)
 {
     ndl_wire_batch *b = (ndl_wire_batch *)(void *)in->bytes;
+    s->work_begin = ndl_comm_now(s->comm);
     const ndl_status st = check_batch(s, in, b);
     if (st != NDL_OK) {
         fail(s, st);
@@ -348,13 +276,14 @@ static void work(ndl_stage *s, box *in, box *out)
         stop(s, b, out);
         return;
     }
-    ndl_stage_clock_to(&s->clock, NDL_STAGE_BUSY, ndl_comm_now(s->comm));
+    ndl_stage_clock_to(&s->clock, NDL_STAGE_BUSY, s->work_begin);
     if (s->last)
         pass_tokens(s, b, out);
     else
         pass_rows(s, b, out);
     s->last_word = ndl_comm_now(s->comm); /* nobody could be heard meanwhile */
     ndl_stage_clock_step(&s->clock, b->batch_id, s->last_word);
+    ndl_stage_sessions_end(&s->sessions, b, s->last_word - s->work_begin);
     s->totals.batches++;
     s->totals.rows += b->n_rows;
 }
@@ -399,7 +328,7 @@ bool ndl_stage_step(ndl_stage *s)
     size_t len = 0;
     /* The first step comes when all ranks are ready: time counts from here. */
     if (!s->clock.is_started) {
-        s->last_word = s->last_steps = ndl_comm_now(s->comm);
+        s->last_word = s->reports.last_records = ndl_comm_now(s->comm);
         ndl_stage_clock_start(&s->clock, s->last_word);
     }
     bool moved = poll(s);
@@ -430,7 +359,7 @@ bool ndl_stage_has_left(const ndl_stage *s, ndl_status *status)
 
 static size_t clock_bytes(const ndl_stage *s)
 {
-    return ndl_stage_clock_cap(&s->clock) + 64 +
+    return ndl_stage_reports_bytes(&s->clock) +
            NDL_STAGE_CLOCK_STEPS * sizeof(ndl_wire_step) + 64 +
            ((size_t)s->clock.n_layers + 2) * sizeof(ndl_layer_clock);
 }
@@ -439,7 +368,6 @@ static void make_clock(ndl_stage *s)
 {
     ndl_stage_clock *c = &s->clock;
     const size_t layers = ((size_t)c->n_layers + 2) * sizeof *c->layers;
-    s->steps = ndl_arena_alloc(s->arena, ndl_stage_clock_cap(c));
     c->ring =
         ndl_arena_alloc(s->arena, NDL_STAGE_CLOCK_STEPS * sizeof *c->ring);
     c->layers = ndl_arena_alloc(s->arena, layers);
@@ -453,24 +381,23 @@ static ndl_status make_buffers(ndl_stage *s)
     const size_t width = (size_t)ndl_weights_model(s->weights)->width;
     const size_t row = width * sizeof(float);
     const size_t answer = ndl_stage_head_answer_bytes(job);
-    s->box_cap = ndl_message_batch_bytes(job->n_slots, job->max_rows,
-                                         (uint32_t)row + s->target_bytes);
+    s->box_cap =
+        ndl_message_batch_bytes(job->n_slots, job->max_ops, job->max_rows,
+                                (uint32_t)row + s->target_bytes);
     if (s->box_cap < answer) s->box_cap = answer;
     const size_t rows = (size_t)job->max_rows * row;
-    const size_t spans = job->n_slots * sizeof *s->spans;
-    const size_t used = job->n_slots * sizeof *s->used_in;
     const size_t steps = job->want_steps ? clock_bytes(s) : 0;
-    const size_t all =
-        2 * DEPTH * (s->box_cap + 64) + rows + spans + used + steps + 512;
+    const size_t all = 2 * DEPTH * (s->box_cap + 64) + rows +
+                       ndl_stage_sessions_bytes(job) + steps + 512;
     NDL_TRY(ndl_arena_create(&s->arena, "messages", all));
     for (int i = 0; i < DEPTH; i++) {
         s->in[i].bytes = ndl_arena_alloc(s->arena, s->box_cap);
         s->out[i].bytes = ndl_arena_alloc(s->arena, s->box_cap);
     }
     if (s->last) s->x = ndl_arena_alloc(s->arena, rows);
-    s->spans = ndl_arena_alloc(s->arena, spans);
-    s->used_in = ndl_arena_alloc(s->arena, used);
+    ndl_stage_sessions_init(&s->sessions, s->arena, job, s->index + 1);
     if (job->want_steps) make_clock(s);
+    ndl_stage_reports_init(&s->reports, s->arena);
     ndl_arena_freeze(s->arena);
     return NDL_OK;
 }
@@ -495,11 +422,13 @@ static ndl_status make_forward(ndl_stage *s, const ndl_part *part, float speed)
         .max_spans = (int)job->n_slots,
         .n_slots = (int)job->n_slots,
         .context = (int)job->context,
+        .n_pages = (int)job->n_pages,
         .kv_types = { (ndl_dtype)job->type_k, (ndl_dtype)job->type_v },
     };
     ndl_kernels_init(&s->kernels, job->cpu_flags);
     NDL_TRY(ndl_forward_create(&s->forward, s->weights, part, &limits,
                                &s->kernels, s->pool));
+    s->sessions.forward = s->forward;
     if (s->clock.keeps) ndl_forward_watch(s->forward, s->clock.layers);
     if (speed > 0.0f && speed < 1.0f)
         NDL_TRY(ndl_forward_slow(s->forward, (double)speed, poll_hook, s));
@@ -531,10 +460,25 @@ static ndl_status load(ndl_stage *s, const ndl_stage_setup *setup,
 
 static void start(ndl_stage *s)
 {
-    s->last_alive = ndl_comm_now(s->comm);
+    s->reports.last_alive = ndl_comm_now(s->comm);
     s->is_made = true;
     post_order(s);
     for (int i = 0; i < DEPTH; i++) post_receive(s, &s->in[i]);
+}
+
+static ndl_message_batch_limits limits_of(const ndl_stage *s)
+{
+    const ndl_wire_job *job = s->job;
+    const uint32_t width = (uint32_t)ndl_weights_model(s->weights)->width;
+    const uint32_t row = s->first ? 1 : width;
+    return (ndl_message_batch_limits){
+        .row_bytes = row * 4u + s->target_bytes,
+        .max_rows = job->max_rows,
+        .n_slots = job->n_slots,
+        .max_ops = job->max_ops,
+        .n_pages = job->n_pages,
+        .n_entries = (job->context + NDL_PAGE_KEYS - 1) / NDL_PAGE_KEYS,
+    };
 }
 
 ndl_status ndl_stage_create(ndl_stage **out, const ndl_stage_setup *setup)
@@ -550,15 +494,17 @@ ndl_status ndl_stage_create(ndl_stage **out, const ndl_stage_setup *setup)
     s->first = i == 0;
     s->last = i == n - 1;
     s->target_bytes = s->job->want_scores ? sizeof(int32_t) : 0;
+    s->reports.comm = s->comm;
+    s->reports.clock = &s->clock;
+    s->reports.sessions = &s->sessions;
+    s->reports.totals = &s->totals;
+    s->reports.index = i;
     s->prev = s->first ? 0 : setup->places[i - 1].rank;
     s->next = s->last ? 0 : setup->places[i + 1].rank;
 
     NDL_TRY_GOTO(done, st, make_pool(s, setup));
     NDL_TRY_GOTO(done, st, load(s, setup, &part));
-    s->row_bytes_in = s->first
-                          ? (uint32_t)sizeof(int32_t)
-                          : (uint32_t)ndl_weights_model(s->weights)->width * 4u;
-    s->row_bytes_in += s->target_bytes;
+    s->limits = limits_of(s);
     s->clock.first_layer = part.first_layer;
     s->clock.n_layers = part.n_layers;
     s->clock.n_model_layers = ndl_weights_model(s->weights)->n_layers;
@@ -584,7 +530,7 @@ void ndl_stage_destroy(ndl_stage **sp)
         is_read = ndl_comm_cancel(s->comm, &s->out[i].op) || is_read;
     }
     (void)ndl_comm_cancel(s->comm, &s->order_op);
-    is_read = ndl_comm_cancel(s->comm, &s->report_op) || is_read;
+    is_read = ndl_comm_cancel(s->comm, &s->reports.op) || is_read;
     ndl_stage_head_destroy(&s->head);
     ndl_forward_destroy(&s->forward);
     ndl_pool_destroy(&s->pool);

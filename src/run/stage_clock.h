@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #include "noodle/forward.h"
-#include "noodle/wire.h"
+#include "noodle/wire_report.h"
 
 typedef enum ndl_stage_state {
     NDL_STAGE_IDLE,    /* before the first batch */

@@ -41,6 +41,8 @@ struct ndl_stage_head {
     float *base_rows;       /* (NDL_LOGITS_ROWS, vocab)     */
     ndl_wire_score *scores; /* (max_rows); NULL: none asked */
     uint32_t n_scores;
+    ndl_wire_candidate *candidates; /* (n_slots, NDL_WIRE_TOP) */
+    uint32_t n_candidates;
     wanted tile[NDL_LOGITS_ROWS];
     int n_tile;
 };
@@ -66,10 +68,13 @@ static ndl_status make_memory(ndl_stage_head *h, const ndl_wire_job *job)
     const size_t scores = job->max_rows * sizeof *h->scores;
     const size_t rows =
         NDL_LOGITS_ROWS * (size_t)h->vocab * sizeof *h->base_rows;
+    const size_t candidates =
+        job->n_slots * NDL_WIRE_TOP * sizeof *h->candidates;
     NDL_TRY(ndl_arena_create(&h->arena, "sampler and scores",
-                             ndl_sampler_bytes(h->vocab) + 256 +
+                             ndl_sampler_bytes(h->vocab) + 256 + candidates +
                                  (job->want_scores ? scores : 0) +
                                  (h->base ? rows : 0)));
+    h->candidates = ndl_arena_alloc(h->arena, candidates);
     if (job->want_scores) h->scores = ndl_arena_alloc(h->arena, scores);
     if (h->base) h->base_rows = ndl_arena_alloc(h->arena, rows);
     return NDL_OK;
@@ -107,7 +112,9 @@ void ndl_stage_head_destroy(ndl_stage_head **h)
 
 size_t ndl_stage_head_answer_bytes(const ndl_wire_job *job)
 {
-    return sizeof(ndl_wire_batch) + job->n_slots * sizeof(ndl_wire_token) +
+    const size_t token =
+        sizeof(ndl_wire_token) + NDL_WIRE_TOP * sizeof(ndl_wire_candidate);
+    return sizeof(ndl_wire_batch) + job->n_slots * token +
            (job->want_scores ? job->max_rows * sizeof(ndl_wire_score) : 0);
 }
 
@@ -124,6 +131,31 @@ static int32_t sample(ndl_stage_head *h, const wanted *w, const float *logits)
                                .min_p = w->seq->min_p,
                                .seed = w->seq->seed };
     return ndl_sampler_draw(h->sampler, logits, &how, w->pos + 1);
+}
+
+/* A natural logarithm as it travels: at most 0, and finite, whatever a broken
+ * model's logits are. */
+static float log_p_of(const float *logits, int32_t id, double log_sum)
+{
+    const double x = (double)logits[id] - log_sum;
+    if (!(x >= -9999.0)) return -9999.0f;
+    return x < 0.0 ? (float)x : 0.0f;
+}
+
+/* How likely the token was, and the likeliest beside it. */
+static void tell_likeliest(ndl_stage_head *h, const ndl_wire_seq *seq,
+                           const float *logits, ndl_wire_token *t)
+{
+    int32_t ids[NDL_WIRE_TOP];
+    if (!(seq->flags & NDL_SEQ_LOG_P)) return;
+    const double log_sum = ndl_divergence_log_sum(logits, (size_t)h->vocab);
+    const int n = (int)seq->n_top < h->vocab ? (int)seq->n_top : h->vocab;
+    t->log_p = log_p_of(logits, t->id, log_sum);
+    t->n_top = (uint32_t)n;
+    ndl_sampler_likeliest(h->sampler, logits, n, ids);
+    for (int i = 0; i < n; i++)
+        h->candidates[h->n_candidates++] =
+            (ndl_wire_candidate){ ids[i], log_p_of(logits, ids[i], log_sum) };
 }
 
 /* Probability of what followed a row, and how far another model is away. */
@@ -195,10 +227,13 @@ static ndl_status flush(ndl_stage_head *h, const float *x, ndl_wire_batch *out)
         const wanted *w = &h->tile[i];
         const float *row = logits + (size_t)i * ld;
         if (w->write && h->npy) NDL_TRY(ndl_npy_write(h->npy, w->at, row));
-        if (w->sample)
-            tokens[out->n_seqs++] =
-                (ndl_wire_token){ w->seq->sequence, w->pos + 1,
-                                  sample(h, w, row) };
+        if (!w->sample) continue;
+        ndl_wire_token *t = &tokens[out->n_seqs++];
+        *t = (ndl_wire_token){ .sequence = w->seq->sequence,
+                               .pos = w->pos + 1,
+                               .id = sample(h, w, row),
+                               .log_p = NAN };
+        tell_likeliest(h, w->seq, row, t);
     }
     NDL_TRY(score(h, logits, ld));
     h->n_tile = 0;
@@ -266,11 +301,15 @@ ndl_status ndl_stage_head_run(ndl_stage_head *h, ndl_wire_batch *b,
     answer->magic = NDL_WIRE_MAGIC;
     answer->kind = NDL_BATCH_ROWS;
     answer->batch_id = b->batch_id;
-    h->n_scores = 0;
+    h->n_scores = h->n_candidates = 0;
     NDL_TRY(run_rows(h, b, x, answer));
     answer->n_rows = h->n_scores;
-    const size_t bytes = h->n_scores * sizeof *h->scores;
-    if (bytes) memcpy(ndl_message_scores(answer), h->scores, bytes);
-    *len = sizeof *answer + answer->n_seqs * sizeof(ndl_wire_token) + bytes;
+    answer->n_ops = h->n_candidates;
+    const size_t likely = h->n_candidates * sizeof *h->candidates;
+    const size_t scored = h->n_scores * sizeof *h->scores;
+    if (likely) memcpy(ndl_message_candidates(answer), h->candidates, likely);
+    if (scored) memcpy(ndl_message_scores(answer), h->scores, scored);
+    *len = sizeof *answer + answer->n_seqs * sizeof(ndl_wire_token) + likely +
+           scored;
     return NDL_OK;
 }

@@ -1,110 +1,123 @@
 /*
  * scheduler.c - see scheduler.h.
  *
- * A request goes WAITING -> PREFILL -> FLYING <-> READY -> FINISHED.  FLYING
- * means that its next token is on the way; while a prompt is in PREFILL any
- * number of its chunks may be in flight, because only the last one samples.
+ * What a batch is made of is decided here and in prompt_chunks.c; who has a
+ * slot and pages, in sequence.c.
  */
 #include "noodle/scheduler.h"
 
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-typedef enum phase { WAITING, PREFILL, FLYING, READY, FINISHED } phase;
+#include "sequence.h"
 
-typedef struct sequence {
-    const ndl_request *r;
-    phase phase;
-    int slot, group;
-    int pos;      /* of the next row to send          */
-    int n_new;    /* tokens that came back            */
-    int flying;   /* batches in flight with its rows  */
-    int32_t last; /* the newest token, not yet sent  */
-    bool cancelled;
-} sequence;
-
-/* A batch in flight. */
-typedef struct flight {
-    uint64_t id; /* 0: free */
-    int group;   /* whose decode rows it carries, -1: none */
-    int n_seqs, n_sampled;
-    int *requests; /* (n_slots): those with rows in it     */
-    int *sampled;  /* (n_slots): those that get a token    */
-} flight;
-
-struct ndl_scheduler {
-    ndl_scheduler_config config;
-    sequence *seqs; /* (max_requests), by number */
-    int n_submitted, n_started, n_finished;
-    int *running; /* (n_slots) request numbers, oldest first */
-    int n_running;
-    bool *slot_used;    /* (n_slots)  */
-    int *group_size;    /* (n_groups) */
-    bool *group_flying; /* (n_groups) its decode rows are on the way */
-    int last_group;
-    bool prompts_waited; /* the last batch had no room for them */
-    flight *flights;     /* (window) */
-    int n_flights;
-    uint64_t last_id, last_done;
-    ndl_scheduler_rows *rows; /* (n_slots): the batch being told */
-    int *ended;               /* (n_slots): told by done()       */
-};
+static bool allocate_lists(ndl_scheduler *s)
+{
+    const ndl_scheduler_config *c = &s->config;
+    const size_t slots = (size_t)c->n_slots, window = (size_t)c->window;
+    s->flights = calloc(window, sizeof *s->flights);
+    s->flown = calloc(window, 2 * sizeof *s->flown * slots);
+    s->rows = calloc(slots, sizeof *s->rows);
+    s->ended = calloc(slots, sizeof *s->ended);
+    if (!s->flights || !s->flown || !s->rows || !s->ended) return false;
+    for (size_t i = 0; i < window; i++) {
+        s->flights[i].requests = s->flown + 2 * i * slots;
+        s->flights[i].sampled = s->flights[i].requests + slots;
+    }
+    return true;
+}
 
 static bool allocate(ndl_scheduler *s)
 {
     const ndl_scheduler_config *c = &s->config;
     const size_t slots = (size_t)c->n_slots;
     s->seqs = calloc((size_t)c->max_requests + 1, sizeof *s->seqs);
-    s->running = calloc(slots, sizeof *s->running);
-    s->slot_used = calloc(slots, sizeof *s->slot_used);
-    s->group_size = calloc((size_t)c->n_groups, sizeof *s->group_size);
-    s->group_flying = calloc((size_t)c->n_groups, sizeof *s->group_flying);
-    s->rows = calloc(slots, sizeof *s->rows);
-    s->ended = calloc(slots, sizeof *s->ended);
-    s->flights = calloc((size_t)c->window, sizeof *s->flights);
-    if (!s->seqs || !s->running || !s->slot_used || !s->group_size ||
-        !s->group_flying || !s->rows || !s->ended || !s->flights)
+    s->running.items = calloc(slots, sizeof *s->running.items);
+    s->stopped.items = calloc(slots, sizeof *s->stopped.items);
+    s->ready.items = calloc(slots, sizeof *s->ready.items);
+    s->free_slots = calloc(slots, sizeof *s->free_slots);
+    s->texts = calloc(slots, sizeof *s->texts * (size_t)c->context);
+    s->free_texts = calloc(slots, sizeof *s->free_texts);
+    if (!s->seqs || !s->running.items || !s->stopped.items || !s->ready.items ||
+        !s->free_slots || !s->texts || !s->free_texts || !allocate_lists(s))
         return false;
-    for (int i = 0; i < c->window; i++) {
-        s->flights[i].requests = calloc(slots, sizeof(int));
-        s->flights[i].sampled = calloc(slots, sizeof(int));
-        if (!s->flights[i].requests || !s->flights[i].sampled) return false;
+    for (size_t i = slots; i > 0; i--) {
+        s->free_slots[s->n_free_slots++] = (int)i - 1;
+        s->free_texts[s->n_free_texts++] =
+            s->texts + (i - 1) * (size_t)c->context;
     }
     return true;
+}
+
+int ndl_scheduler_max_ops(const ndl_scheduler_config *c)
+{
+    /* A slot is closed, opened and gets a copy; a page of its own, one in
+     * place of an equal one, and one more where a page ends; a prompt, all of
+     * its table, which may be decided on twice. */
+    const int batch = ndl_pages_of(c->max_rows),
+              table = ndl_pages_of(c->context);
+    return 8 * c->n_slots + 2 * batch + 2 * table + 8;
+}
+
+static ndl_status create_parts(ndl_scheduler *s)
+{
+    const ndl_scheduler_config *c = &s->config;
+    const ndl_pages_config pages = {
+        .n_pages = c->n_pages,
+        .n_slots = c->n_slots,
+        .n_entries = ndl_pages_of(c->context),
+        .max_ops = ndl_scheduler_max_ops(c),
+        .no_reuse = c->no_reuse,
+    };
+    NDL_TRY(ndl_pages_create(&s->pages, &pages));
+    return ndl_cadence_create(&s->cadence, c->n_stages, c->max_rows);
+}
+
+static void check(const ndl_scheduler_config *c)
+{
+    NDL_ASSERT(c->n_slots >= 1 && c->n_stages >= 1 && c->n_groups >= 0);
+    NDL_ASSERT(c->window >= 1 && c->max_requests >= 0 && c->max_rows >= 1);
+    NDL_ASSERT(c->n_groups == 0 ||
+               (int64_t)c->max_rows * c->n_groups >= c->n_slots);
+    NDL_ASSERT(c->context >= 1 && c->n_pages >= ndl_pages_of(c->context));
+    NDL_ASSERT(c->stall_sec >= 0);
 }
 
 ndl_status ndl_scheduler_create(ndl_scheduler **out,
                                 const ndl_scheduler_config *config)
 {
-    NDL_ASSERT(config->n_slots >= 1 && config->n_groups >= 1);
-    NDL_ASSERT(config->window >= 1 && config->max_requests >= 0);
-    NDL_ASSERT((int64_t)config->max_rows * config->n_groups >= config->n_slots);
+    check(config);
+    ndl_status st = NDL_OK;
     ndl_scheduler *s = calloc(1, sizeof *s);
     if (s) s->config = *config;
-    if (!s || !allocate(s)) {
+    if (!s || !allocate(s))
+        st = NDL_FAIL(NDL_EOS, "scheduler: out of memory for %d requests",
+                      config->max_requests);
+    else
+        st = create_parts(s);
+    if (st != NDL_OK)
         ndl_scheduler_destroy(&s);
-        return NDL_FAIL(NDL_EOS, "scheduler: out of memory for %d requests",
-                        config->max_requests);
-    }
-    *out = s;
-    return NDL_OK;
+    else
+        *out = s;
+    return st;
 }
 
 void ndl_scheduler_destroy(ndl_scheduler **sp)
 {
     ndl_scheduler *s = *sp;
     if (!s) return;
-    for (int i = 0; s->flights && i < s->config.window; i++) {
-        free(s->flights[i].requests);
-        free(s->flights[i].sampled);
-    }
-    free(s->flights);
+    ndl_cadence_destroy(&s->cadence);
+    ndl_pages_destroy(&s->pages);
     free(s->ended);
     free(s->rows);
-    free(s->group_flying);
-    free(s->group_size);
-    free(s->slot_used);
-    free(s->running);
+    free(s->flown);
+    free(s->flights);
+    free(s->free_texts);
+    free(s->texts);
+    free(s->free_slots);
+    free(s->ready.items);
+    free(s->stopped.items);
+    free(s->running.items);
     free(s->seqs);
     free(s);
     *sp = NULL;
@@ -114,169 +127,193 @@ int ndl_scheduler_submit(ndl_scheduler *s, const ndl_request *r)
 {
     NDL_ASSERT(s->n_submitted < s->config.max_requests);
     NDL_ASSERT(r->n_prompt >= 1 && r->n_prompt <= s->config.context);
-    s->seqs[s->n_submitted] = (sequence){ .r = r, .phase = WAITING };
+    s->seqs[s->n_submitted] =
+        (ndl_sequence){ .r = r, .phase = NDL_PHASE_WAITING, .slot = -1 };
     return s->n_submitted++;
 }
 
-static int smallest_group(const ndl_scheduler *s)
+/* How long a step with rows of prompts may take. */
+static double most_sec(const ndl_scheduler *s, const ndl_draft *d, int abreast)
 {
-    int best = 0;
-    for (int g = 1; g < s->config.n_groups; g++)
-        if (s->group_size[g] < s->group_size[best]) best = g;
-    return best;
+    const ndl_scheduler_config *c = &s->config;
+    double sec = INFINITY;
+    if (d->n_decoding > 0) {
+        const int share = (d->n_decoding + d->n_groups - 1) / d->n_groups;
+        const ndl_cadence_load decode = { .decode_rows = share };
+        double alone = ndl_cadence_decode_sec(s->cadence);
+        if (alone <= 0) alone = ndl_cadence_step_sec(s->cadence, &decode);
+        if (c->stall_sec > 0)
+            sec = c->stall_sec / abreast;
+        else if (alone > 0)
+            sec = 2 * alone;
+    } else if (c->n_stages > 1) {
+        const double n = c->max_rows;
+        const ndl_cadence_load full = { .prompt_rows = c->max_rows,
+                                        .prompt_keys = 0.5 * n * (n + 1) };
+        const double first = ndl_cadence_step_sec(s->cadence, &full);
+        if (first > 0) sec = first;
+    }
+    return sec;
 }
 
-static int free_slot(const ndl_scheduler *s)
+static ndl_draft begin_draft(ndl_scheduler *s)
 {
-    for (int i = 0; i < s->config.n_slots; i++)
-        if (!s->slot_used[i]) return i;
-    return -1;
+    const ndl_scheduler_config *c = &s->config;
+    ndl_draft d = { .b = { .id = s->last_id + 1, .seqs = s->rows } };
+    for (int i = 0; i < s->running.n; i++)
+        d.n_decoding += s->seqs[s->running.items[i]].phase != NDL_PHASE_PREFILL;
+    d.n_groups = 1;
+    if (c->n_groups > 0)
+        d.n_groups = c->n_groups;
+    else if (d.n_decoding > 0)
+        d.n_groups = ndl_cadence_groups(s->cadence, d.n_decoding);
+    /* A running decode waits for so many steps at most. */
+    const int abreast = d.n_groups > c->n_stages ? d.n_groups : c->n_stages;
+    d.has_room = d.n_decoding == 0 || s->n_flights < abreast;
+    d.sec = most_sec(s, &d, abreast);
+    return d;
 }
 
-/* Give waiting requests the free slots, oldest first. */
-static void admit(ndl_scheduler *s)
+static bool ends_with_next_token(const ndl_scheduler *s, const ndl_sequence *q)
 {
-    while (s->n_started < s->n_submitted) {
-        sequence *q = &s->seqs[s->n_started];
-        if (q->phase != WAITING) { /* cancelled while it waited */
-            s->n_started++;
-            continue;
+    return q->n_new + 1 >= q->r->max_new || q->n_text >= s->config.context;
+}
+
+void ndl_draft_add(ndl_scheduler *s, ndl_draft *d, int request, int n_rows)
+{
+    ndl_sequence *q = &s->seqs[request];
+    const bool is_last = q->pos + n_rows == q->n_text;
+    s->rows[d->b.n_seqs++] = (ndl_scheduler_rows){
+        .request = request,
+        .slot = q->slot,
+        .pos = q->pos,
+        .n_rows = n_rows,
+        .ids = q->text + q->pos,
+        .sample = is_last && q->r->max_new > 0,
+    };
+    d->b.n_rows += n_rows;
+    q->pos += n_rows;
+    q->last_sent = d->b.id;
+    if (!is_last) return;
+    q->phase = NDL_PHASE_FLYING;
+    q->awaits = q->r->max_new > 0;
+}
+
+/* Rows of decodes for one batch: an equal share of the groups, and of what is
+ * not on the way yet an equal share of the groups that are not. */
+static int decode_share(const ndl_scheduler *s, const ndl_draft *d)
+{
+    int here = 0;
+    for (int i = 0; i < s->running.n; i++) {
+        const ndl_sequence *q = &s->seqs[s->running.items[i]];
+        here += q->phase == NDL_PHASE_READY ||
+                (q->phase == NDL_PHASE_FLYING && q->pos == q->goal);
+    }
+    const int groups = d->n_groups - s->n_decode_flights;
+    if (groups <= 0) return 0;
+    const int even = (d->n_decoding + d->n_groups - 1) / d->n_groups;
+    const int rest = (here + groups - 1) / groups;
+    return even < rest ? even : rest;
+}
+
+static void add_decode_rows(ndl_scheduler *s, ndl_draft *d)
+{
+    int most = decode_share(s, d);
+    if (most > s->config.max_rows) most = s->config.max_rows;
+    for (int i = 0; i < s->ready.n && d->load.decode_rows < most;) {
+        const int request = s->ready.items[i];
+        const bool goes = ndl_sequence_take_page(s, request);
+        /* Others may have been stopped for it. */
+        i = ndl_line_find(&s->ready, request);
+        if (goes) {
+            ndl_line_remove(&s->ready, request);
+            ndl_draft_add(s, d, request, 1);
+            d->load.decode_rows++;
+        } else {
+            i++;
         }
-        const int slot = free_slot(s);
-        if (slot < 0) return;
-        q->phase = PREFILL;
-        q->slot = slot;
-        q->group = smallest_group(s);
-        s->slot_used[slot] = true;
-        s->group_size[q->group]++;
-        s->running[s->n_running++] = s->n_started++;
     }
 }
 
-static void finish(ndl_scheduler *s, int request)
+/* The oldest request gets its page before others fill the batch, so that it
+ * always gets on. */
+static void serve_oldest(ndl_scheduler *s, const ndl_draft *d)
 {
-    sequence *q = &s->seqs[request];
-    q->phase = FINISHED;
-    s->slot_used[q->slot] = false;
-    s->group_size[q->group]--;
-    s->n_finished++;
-    int at = 0;
-    while (s->running[at] != request) at++;
-    s->n_running--;
-    memmove(&s->running[at], &s->running[at + 1],
-            sizeof *s->running * (size_t)(s->n_running - at));
-}
-
-/* The next group, in turn, that has a token to go on from and nothing in
- * flight; -1: none. */
-static int ready_group(const ndl_scheduler *s)
-{
-    for (int k = 1; k <= s->config.n_groups; k++) {
-        const int g = (s->last_group + k) % s->config.n_groups;
-        if (s->group_flying[g]) continue;
-        for (int i = 0; i < s->n_running; i++) {
-            const sequence *q = &s->seqs[s->running[i]];
-            if (q->group == g && q->phase == READY) return g;
-        }
-    }
-    return -1;
-}
-
-static void add_decode_rows(ndl_scheduler *s, ndl_scheduler_batch *b, int group)
-{
-    for (int i = 0; i < s->n_running && b->n_rows < s->config.max_rows; i++) {
-        sequence *q = &s->seqs[s->running[i]];
-        if (q->group != group || q->phase != READY) continue;
-        s->rows[b->n_seqs++] =
-            (ndl_scheduler_rows){ s->running[i], q->slot, q->pos, 1,
-                                  &q->last,      true };
-        q->phase = FLYING;
-        q->pos++;
-        b->n_rows++;
-    }
-}
-
-/* Chunks of one prompt are of even size: 130 rows at 128 a batch go as 65 and
- * 65, not as 128 and 2, so that every stage has steps of equal length. */
-static int chunk_rows(int left, int budget)
-{
-    const int chunks = (left + budget - 1) / budget;
-    return (left + chunks - 1) / chunks;
-}
-
-static void add_prompt_rows(ndl_scheduler *s, ndl_scheduler_batch *b)
-{
-    for (int i = 0; i < s->n_running && b->n_rows < s->config.max_rows; i++) {
-        sequence *q = &s->seqs[s->running[i]];
-        if (q->phase != PREFILL) continue;
-        const int n =
-            chunk_rows(q->r->n_prompt - q->pos, s->config.max_rows - b->n_rows);
-        const bool last = q->pos + n == q->r->n_prompt;
-        s->rows[b->n_seqs++] =
-            (ndl_scheduler_rows){ s->running[i],
-                                  q->slot,
-                                  q->pos,
-                                  n,
-                                  q->r->prompt + q->pos,
-                                  last && q->r->max_new > 0 };
-        q->pos += n;
-        b->n_rows += n;
-        if (last) q->phase = FLYING;
-    }
+    if (s->running.n == 0) return;
+    const int oldest = s->running.items[0];
+    const ndl_phase phase = s->seqs[oldest].phase;
+    if ((phase == NDL_PHASE_READY && s->n_decode_flights < d->n_groups) ||
+        (phase == NDL_PHASE_PREFILL && d->has_room))
+        (void)ndl_sequence_take_page(s, oldest);
 }
 
 static bool prompts_wait(const ndl_scheduler *s)
 {
-    for (int i = 0; i < s->n_running; i++)
-        if (s->seqs[s->running[i]].phase == PREFILL) return true;
+    for (int i = 0; i < s->running.n; i++)
+        if (s->seqs[s->running.items[i]].phase == NDL_PHASE_PREFILL)
+            return true;
     return false;
 }
 
-static flight *free_flight(ndl_scheduler *s)
+static ndl_flight *free_flight(ndl_scheduler *s)
 {
     for (int i = 0; i < s->config.window; i++)
         if (s->flights[i].id == 0) return &s->flights[i];
     return NULL;
 }
 
-static void book_flight(ndl_scheduler *s, flight *f,
-                        const ndl_scheduler_batch *b, int group)
+/* The batch goes: what it computes may be used from the next one on. */
+static void book_sequence(ndl_scheduler *s, const ndl_scheduler_rows *r)
 {
-    f->id = b->id;
-    f->group = group;
-    f->n_seqs = b->n_seqs;
+    ndl_sequence *q = &s->seqs[r->request];
+    /* One id more in a page that is being written is not worth telling. */
+    if (r->n_rows > 1 || q->pos % NDL_PAGE_POSITIONS == 0)
+        ndl_pages_sent(s->pages, q->slot, q->text, q->pos);
+    q->sent = q->pos;
+    if (q->phase != NDL_PHASE_FLYING || !ends_with_next_token(s, q)) return;
+    ndl_sequence_release(s, r->request);
+    q->phase = NDL_PHASE_DRAINING;
+    s->n_draining++;
+}
+
+static void book_flight(ndl_scheduler *s, ndl_flight *f, const ndl_draft *d)
+{
+    f->id = s->last_id = d->b.id;
+    f->load = d->load;
+    f->n_seqs = d->b.n_seqs;
     f->n_sampled = 0;
-    for (int i = 0; i < b->n_seqs; i++) {
-        const int request = b->seqs[i].request;
-        f->requests[i] = request;
-        if (b->seqs[i].sample) f->sampled[f->n_sampled++] = request;
-        s->seqs[request].flying++;
+    for (int i = 0; i < d->b.n_seqs; i++) {
+        const ndl_scheduler_rows *r = &d->b.seqs[i];
+        f->requests[i] = r->request;
+        if (r->sample) f->sampled[f->n_sampled++] = r->request;
+        book_sequence(s, r);
     }
     s->n_flights++;
-    if (group < 0) return;
-    s->group_flying[group] = true;
-    s->last_group = group;
+    if (d->load.decode_rows == 0) return;
+    s->n_decode_flights++;
+    s->n_groups = d->n_groups;
 }
 
 bool ndl_scheduler_next(ndl_scheduler *s, ndl_scheduler_batch *out)
 {
-    flight *f = free_flight(s);
+    ndl_flight *f = free_flight(s);
     if (!f) return false;
-    admit(s);
-
-    ndl_scheduler_batch b = { .seqs = s->rows };
+    ndl_draft d = begin_draft(s);
+    ndl_sequences_admit(s);
+    serve_oldest(s, &d);
     /* Decode rows that fill every batch must not keep prompts out for ever. */
-    const bool turn_of_prompts = s->prompts_waited && prompts_wait(s);
-    const int group = turn_of_prompts ? -1 : ready_group(s);
-    if (group >= 0) add_decode_rows(s, &b, group);
-    const int decode_rows = b.n_rows;
-    add_prompt_rows(s, &b);
-    if (b.n_rows == 0) return false;
-
-    s->prompts_waited = b.n_rows == decode_rows && prompts_wait(s);
-    b.id = ++s->last_id;
-    book_flight(s, f, &b, group);
-    *out = b;
+    const bool turn_of_prompts = s->prompts_waited && d.has_room;
+    if (turn_of_prompts) ndl_prompts_add(s, &d);
+    if (d.b.n_rows == 0) {
+        add_decode_rows(s, &d);
+        if (d.has_room) ndl_prompts_add(s, &d);
+    }
+    if (d.b.n_rows == 0) return false;
+    s->prompts_waited = d.load.prompt_rows == 0 && prompts_wait(s) &&
+                        d.b.n_rows >= s->config.max_rows;
+    d.b.n_ops = ndl_pages_take_ops(s->pages, &d.b.ops);
+    book_flight(s, f, &d);
+    *out = d.b;
     return true;
 }
 
@@ -290,28 +327,31 @@ static bool is_eos(const ndl_request *r, int32_t id)
 ndl_finish ndl_scheduler_token(ndl_scheduler *s, int request, int32_t id)
 {
     NDL_ASSERT(request >= 0 && request < s->n_submitted);
-    sequence *q = &s->seqs[request];
-    if (q->cancelled || q->phase == FINISHED) return NDL_FINISH_STOPPED;
-    NDL_ASSERT(q->phase == FLYING);
+    ndl_sequence *q = &s->seqs[request];
+    if (q->phase == NDL_PHASE_FINISHED) return NDL_FINISH_STOPPED;
+    NDL_ASSERT(q->awaits);
+    q->awaits = false;
 
     ndl_finish why = NDL_FINISH_NONE;
     if (is_eos(q->r, id))
         why = NDL_FINISH_EOS;
     else if (++q->n_new >= q->r->max_new)
         why = NDL_FINISH_LENGTH;
-    else if (q->pos >= s->config.context)
+    else if (q->n_text >= s->config.context)
         why = NDL_FINISH_CONTEXT;
-
-    if (why == NDL_FINISH_NONE) {
-        q->last = id;
-        q->phase = READY;
-    } else {
-        finish(s, request);
+    if (why != NDL_FINISH_NONE) {
+        ndl_sequence_finish(s, request);
+        return why;
+    }
+    q->text[q->n_text++] = id;
+    if (q->phase == NDL_PHASE_FLYING) {
+        q->phase = NDL_PHASE_READY;
+        ndl_line_push(&s->ready, request);
     }
     return why;
 }
 
-static flight *find_flight(const ndl_scheduler *s, uint64_t id)
+static ndl_flight *find_flight(const ndl_scheduler *s, uint64_t id)
 {
     for (int i = 0; i < s->config.window; i++)
         if (id != 0 && s->flights[i].id == id) return &s->flights[i];
@@ -322,36 +362,30 @@ int ndl_scheduler_awaited(const ndl_scheduler *s, uint64_t id,
                           const int **requests)
 {
     /* Batches come back in order: nothing older may be in flight. */
-    const flight *f = id == s->last_done + 1 ? find_flight(s, id) : NULL;
+    const ndl_flight *f = id == s->last_done + 1 ? find_flight(s, id) : NULL;
     if (!f) return -1;
     *requests = f->sampled;
     return f->n_sampled;
 }
 
-/* One batch less in flight for the request.  @return true if it has run its
- * prompt, which was all that it wanted. */
-static bool leave(ndl_scheduler *s, int request)
+int ndl_scheduler_done(ndl_scheduler *s, uint64_t id,
+                       const ndl_cadence_times *times, const int **ended)
 {
-    sequence *q = &s->seqs[request];
-    q->flying--;
-    if (q->phase != FLYING || q->flying > 0) return false;
-    /* Nothing of it is in flight any more: its slot may be used again. */
-    const bool ran = !q->cancelled && q->r->max_new == 0;
-    if (ran || q->cancelled) finish(s, request);
-    return ran;
-}
-
-int ndl_scheduler_done(ndl_scheduler *s, uint64_t id, const int **ended)
-{
-    flight *f = find_flight(s, id);
+    ndl_flight *f = find_flight(s, id);
     int n = 0;
     NDL_ASSERT(f && id == s->last_done + 1);
     s->last_done = id;
     f->id = 0;
     s->n_flights--;
-    if (f->group >= 0) s->group_flying[f->group] = false;
-    for (int k = 0; k < f->n_seqs; k++)
-        if (leave(s, f->requests[k])) s->ended[n++] = f->requests[k];
+    s->n_decode_flights -= f->load.decode_rows > 0;
+    if (times) ndl_cadence_learn(s->cadence, &f->load, times);
+    for (int k = 0; k < f->n_seqs; k++) {
+        const ndl_sequence *q = &s->seqs[f->requests[k]];
+        if (q->phase != NDL_PHASE_DRAINING || q->r->max_new > 0) continue;
+        if (q->last_sent != id) continue;
+        ndl_sequence_finish(s, f->requests[k]);
+        s->ended[n++] = f->requests[k];
+    }
     *ended = s->ended;
     return n;
 }
@@ -359,17 +393,8 @@ int ndl_scheduler_done(ndl_scheduler *s, uint64_t id, const int **ended)
 void ndl_scheduler_cancel(ndl_scheduler *s, int request)
 {
     NDL_ASSERT(request >= 0 && request < s->n_submitted);
-    sequence *q = &s->seqs[request];
-    if (q->phase == FINISHED || q->cancelled) return;
-    q->cancelled = true;
-    if (q->phase == WAITING) {
-        q->phase = FINISHED;
-        s->n_finished++;
-    } else if (q->flying == 0) {
-        finish(s, request);
-    } else {
-        q->phase = FLYING; /* send nothing more of it */
-    }
+    if (s->seqs[request].phase != NDL_PHASE_FINISHED)
+        ndl_sequence_finish(s, request);
 }
 
 int ndl_scheduler_pending(const ndl_scheduler *s)
@@ -384,5 +409,19 @@ int ndl_scheduler_in_flight(const ndl_scheduler *s)
 
 bool ndl_scheduler_is_finished(const ndl_scheduler *s, int request)
 {
-    return s->seqs[request].phase == FINISHED;
+    return s->seqs[request].phase == NDL_PHASE_FINISHED;
+}
+
+ndl_scheduler_counts ndl_scheduler_count(const ndl_scheduler *s)
+{
+    ndl_scheduler_counts c = {
+        .pages = ndl_pages_count(s->pages),
+        .preemptions = s->preemptions,
+        .n_waiting =
+            s->n_submitted - s->n_finished - s->running.n - s->n_draining,
+        .n_running = s->running.n,
+        .n_groups = s->n_groups,
+    };
+    c.pages.miss_tokens = s->miss_tokens;
+    return c;
 }

@@ -27,7 +27,8 @@ TRIES = 5
 def read(f):
     """{table: {column: values}} of an open file."""
     return {name: {k: v[:] for k, v in f[name].items()}
-            for name in ("steps", "layers", "requests", "plan", "ranks")}
+            for name in ("steps", "layers", "requests", "accounts", "plan",
+                         "ranks")}
 
 
 def follow(path):
@@ -45,7 +46,8 @@ class Metrics(Case):
         folder = tool.make_folder("metrics", f"np{np}")
         tool.write(folder, "p.txt", "\n".join(lines) + "\n")
         self.run_well("run", "--prompts", "p.txt", "-n", str(new), "-t", "1",
-                      "--ignore-eos", *args, np=np, cwd=folder)
+                      "--ignore-eos", "--no-prefix-reuse", *args,
+                      np=np, cwd=folder)
         with h5py.File(os.path.join(folder, "metrics.h5"), "r") as f:
             attributes = {g: dict(f[g].attrs) for g in
                           ("/", "config", "system", "slurm", "plan")}
@@ -94,6 +96,20 @@ class Metrics(Case):
         self.assertLess(abs(requests["end_sec"].max()
                             - steps["end_sec"].max()), 0.5)
 
+    def check_accounts(self, accounts, steps, requests):
+        """Of one stage: each request has what its rows took, and together
+        they have all of it."""
+        numpy.testing.assert_array_equal(
+            numpy.sort(accounts["request"]), numpy.sort(requests["request"]))
+        at = numpy.argsort(accounts["request"])
+        want = numpy.argsort(requests["request"])
+        numpy.testing.assert_array_equal(
+            accounts["rows"][at],
+            (requests["prompt_tokens"] + requests["new_tokens"] - 1)[want])
+        self.assertTrue((accounts["steps"] >= NEW).all())
+        busy, all_busy = accounts["busy_sec"].sum(), steps["busy_sec"].sum()
+        self.assertTrue(0.8 * all_busy < busy < 1.2 * all_busy)
+
     def covered(self, tables):
         """Of the stage where they are least: the share of the time that the
         named parts are, the share of the busy time that the layers are."""
@@ -138,6 +154,8 @@ class Metrics(Case):
             self.assertEqual(mine["rows"].sum(), rows)
             self.check_times(mine)
             self.check_layers(of_stage(layers, s), mine, n_blocks)
+            self.check_accounts(of_stage(tables["accounts"], s), mine,
+                                tables["requests"])
             self.assertEqual(plan["steps"][s - 1], n_steps)
             for p in PARTS:
                 self.assertAlmostEqual(plan[p][s - 1], mine[p].sum(), 6)

@@ -124,6 +124,21 @@ class Planning(Case):
         self.assertGreater(layers[1], layers.get(2, 0))
         self.assertTrue(any("emulated" in n for n in plan["notes"]), plan)
 
+    def test_rank_0_may_host_a_stage_too(self):
+        for np, how in ((2, "estimate"), (3, "measure")):
+            said = self.run_json("--rank0", "shared", "--plan", how,
+                                 "--min-stages", str(np), np=np)
+            self.assertEqual([s["rank"] for s in said["plan"]["stages"]],
+                             list(range(np)))
+            self.assertEqual(said["prompt"] + said["text"],
+                             self.text.decode()[:-1])
+            self.assertTrue(all(0 < s["ping_sec"] < 1
+                                for s in said["stages"]), said["stages"])
+        done = self.run_well("profile", "--rank0", "shared", "--json", np=2,
+                             cwd=self.folder)
+        threads = [r["threads"] for r in json.loads(done.text)["ranks"]]
+        self.assertTrue(all(n > 0 for n in threads), threads)
+
     def test_a_slow_link_delays_every_token_and_changes_none(self):
         plain, slow = (
             self.run_json("--split", "4,4", "-t", "1", *more, np=3)
@@ -138,6 +153,7 @@ class Planning(Case):
                            (["--emulate", "link=1-3,delay=1ms"], "link=1-3"),
                            (["--emulate", "link=1-2"], "link=1-2"),
                            (["--load", "fast"], "--load"),
+                           (["--rank0", "both"], "--rank0"),
                            (["--strategy", "best"], "--strategy"),
                            (["--plan", "estimate", "--save-profile", "x"],
                             "--save-profile")):

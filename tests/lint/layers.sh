@@ -25,7 +25,7 @@ BEGIN {
     may["run"] = "run " below
     may["cli"] = "cli run " below
     # A header belongs to the folder of x.c, or of x_*.c, or to this one.
-    owner["wire"] = owner["wire_setup"] = "comm"
+    owner["wire"] = owner["wire_setup"] = owner["wire_report"] = "comm"
     owner["checkpoint"] = "formats"
     owner["sampling"] = "base"
     owner["table"] = "store"

@@ -1,6 +1,7 @@
 /*
  * mpi_same_bits.c - logits and texts do not depend on ranks, split, chunking,
- * threads, neighbours or instruction set.
+ * threads, neighbours or instruction set; nor on which KV pages are shared,
+ * copied, or given up and computed again.
  *
  * One launch runs the whole matrix of its np.  The truth is what one thread
  * says alone with the reference kernels (toy.h); every pipeline must give it
@@ -28,6 +29,8 @@ typedef struct setting {
     int toy;
     const char *split, *cpu;
     int rows, threads, slots;
+    int pages, groups; /* as in ndl_session_setup */
+    bool no_reuse, rank0_hosts;
 } setting;
 
 static void path_of(char *out, const char *name)
@@ -43,12 +46,12 @@ typedef struct heard {
     bool is_finished[N_TEXTS];
 } heard;
 
-static bool on_token(void *arg, int request, int32_t id, double now)
+static bool on_token(void *arg, int request, const ndl_token *token, double now)
 {
     heard *h = arg;
     (void)now;
     CHECK(h->n[request] < MAX_NEW);
-    h->ids[request][h->n[request]++] = id;
+    h->ids[request][h->n[request]++] = token->id;
     return true;
 }
 
@@ -95,11 +98,15 @@ static void run(const setting *s, const ndl_request *requests, int n,
         .n_threads = s->threads,
         .context = TOY_CONTEXT,
         .n_slots = s->slots,
+        .n_pages = s->pages,
+        .n_groups = s->groups,
+        .no_reuse = s->no_reuse,
+        .rank0_hosts = s->rank0_hosts,
         .max_rows = s->rows,
         .logits = logits,
         .requests = requests,
         .n_requests = n,
-        .client = { h, on_token, on_finish },
+        .client = { .arg = h, .on_token = on_token, .on_finish = on_finish },
     };
     announce(s->cpu);
     const ndl_status st = ndl_session_lead(&setup, &result);
@@ -112,14 +119,19 @@ static void run(const setting *s, const ndl_request *requests, int n,
 
 static void describe(const setting *s)
 {
-    fprintf(stderr, "%s split %s cpu %s rows %d threads %d slots %d\n",
+    fprintf(stderr,
+            "%s split %s cpu %s rows %d threads %d slots %d pages %d groups %d"
+            "%s%s\n",
             toys[s->toy].name, s->split ? s->split : "auto",
-            s->cpu[0] ? s->cpu : "best", s->rows, s->threads, s->slots);
+            s->cpu[0] ? s->cpu : "best", s->rows, s->threads, s->slots,
+            s->pages, s->groups, s->no_reuse ? " no reuse" : "",
+            s->rank0_hosts ? " rank 0 shared" : "");
 }
 
 /* ---- logits ---- */
 
 enum { BEST, REF, N_CPUS };
+enum { N_ALIKE = 8, ALIKE_MOST = 520 };
 
 typedef struct truth {
     int32_t ids[N_LOGITS];
@@ -127,6 +139,9 @@ typedef struct truth {
     ndl_request requests[N_TEXTS];
     int32_t prompts[N_TEXTS][80];
     int32_t texts[N_CPUS][N_TOYS][N_TEXTS][MAX_NEW];
+    ndl_request alike[N_ALIKE]; /* with equal beginnings */
+    int32_t alike_prompts[N_ALIKE][ALIKE_MOST];
+    int32_t alike_texts[N_TOYS][N_ALIKE][MAX_NEW];
 } truth;
 
 /* By the processor's best instructions, and by none of them.  All but bf16
@@ -169,6 +184,21 @@ static void check_logits(const setting *s)
 
 /* ---- texts ---- */
 
+/* Requests that begin alike, in fewer pages than they would all need. */
+static void check_alike(const setting *s)
+{
+    heard h = { 0 };
+    run(s, t.alike, N_ALIKE, NULL, &h);
+    for (int i = 0; i < N_ALIKE; i++) {
+        const int want = t.alike[i].max_new;
+        const bool same = h.is_finished[i] && h.n[i] == want &&
+                          memcmp(h.ids[i], t.alike_texts[s->toy][i],
+                                 (size_t)want * sizeof(int32_t)) == 0;
+        if (!same) describe(s);
+        CHECK(same);
+    }
+}
+
 static void check_texts(const setting *s, int first, int n)
 {
     heard h = { 0 };
@@ -192,8 +222,37 @@ static void find_truth_of(const char *path, int m, int c)
               t.requests[i].max_new);
 }
 
+/* Lengths around a page of 256, and what they share: nothing, a part of a page,
+ * a page and more, all. */
+static void make_alike(void)
+{
+    static const int n[N_ALIKE] = { 250, 300, 300, 300, 250, 520, 260, 300 };
+    static const int common[N_ALIKE] = { 0, 0, 270, 100, 250, 300, 0, 300 };
+    for (int i = 0; i < N_ALIKE; i++) {
+        int32_t *p = t.alike_prompts[i];
+        toy_prompt(200 + (uint64_t)i, p, n[i]);
+        memcpy(p, t.alike_prompts[common[i] > 250 ? 1 : 0],
+               (size_t)common[i] * sizeof *p);
+        t.alike[i] = (ndl_request){ .prompt = p,
+                                    .n_prompt = n[i],
+                                    .max_new = MAX_NEW - i,
+                                    .sampling = { .temperature = 0.9f,
+                                                  .top_p = 0.95f,
+                                                  .seed = 7 + (uint64_t)i } };
+    }
+}
+
+static void find_alike(const char *path, int m)
+{
+    const toy_how how = { toys[m].kv_types, ndl_cpu_flags() };
+    for (int i = 0; i < N_ALIKE; i++)
+        CHECK(toy_generate(path, how, &t.alike[i], t.alike_texts[m][i]) ==
+              t.alike[i].max_new);
+}
+
 static void find_truth(void)
 {
+    make_alike();
     toy_prompt(1, t.ids, N_LOGITS);
     for (int i = 0; i < N_TEXTS; i++) {
         const int n = 1 + (i * 37) % 80;
@@ -214,6 +273,7 @@ static void find_truth(void)
         path_of(path, toys[m].name);
         CHECK(toy_write(m, path) == NDL_OK);
         for (int c = 0; c < N_CPUS; c++) find_truth_of(path, m, c);
+        find_alike(path, m);
         if (has_bf16(m)) continue;
         CHECK(memcmp(t.logits[BEST][m], t.logits[REF][m],
                      (size_t)N_LOGITS * (size_t)toy_vocab() * sizeof(float)) ==
@@ -258,12 +318,20 @@ static void lead(void)
 
     for (int s = 0; s < n_splits; s++)
         for (int c = 0; c < 4; c++)
-            check_logits(
-                &(setting){ TOY_LLAMA_F32, splits[s], "", chunks[c], 1, 1 });
+            check_logits(&(setting){ .toy = TOY_LLAMA_F32,
+                                     .split = splits[s],
+                                     .cpu = "",
+                                     .rows = chunks[c],
+                                     .threads = 1,
+                                     .slots = 1 });
     for (int m = 0; m < N_TOYS; m++)
         for (int threads = 1; threads <= 2; threads++)
             for (int cpu = 0; cpu < threads; cpu++) { /* ref is slow: once */
-                const setting base = { m, NULL, cpus[cpu], 64, threads, 1 };
+                const setting base = { .toy = m,
+                                       .cpu = cpus[cpu],
+                                       .rows = 64,
+                                       .threads = threads,
+                                       .slots = 1 };
                 setting crowd = base;
                 crowd.slots = 3 + threads;
                 crowd.rows = cpu ? 128 : 16;
@@ -271,7 +339,30 @@ static void lead(void)
                 check_texts(&crowd, 0, N_TEXTS);
             }
     for (int i = 0; i < N_TEXTS; i++)
-        check_texts(&(setting){ i % N_TOYS, NULL, "", 32, 1, 1 }, i, 1);
+        check_texts(&(setting){ .toy = i % N_TOYS,
+                                .cpu = "",
+                                .rows = 32,
+                                .threads = 1,
+                                .slots = 1 },
+                    i, 1);
+    for (int m = 0; m < N_TOYS; m++) {
+        /* A context takes three pages. */
+        const setting few = { .toy = m,
+                              .cpu = "",
+                              .rows = 48,
+                              .threads = 1,
+                              .slots = 5,
+                              .pages = 3 + m % 3,
+                              .groups = m % 4 };
+        setting all = few;
+        all.pages = 0;
+        all.no_reuse = true;
+        all.rank0_hosts = true;
+        check_alike(&few);
+        check_alike(&all);
+        all.no_reuse = false;
+        check_alike(&all);
+    }
     printf("np %d: %d splits, %d sessions, all to the bit\n", comm->size,
            n_splits, n_sessions);
 }

@@ -33,13 +33,13 @@ int world_rank(const world *w, int stage)
     return w->setup.hosted ? 0 : stage + 1;
 }
 
-static bool on_token(void *arg, int request, int32_t id, double now)
+static bool on_token(void *arg, int request, const ndl_token *token, double now)
 {
     world_text *t = &((world *)arg)->texts[request];
     (void)now;
     assert_int_equal(t->n_finishes, 0);
     assert_true(t->n < WORLD_NEW);
-    t->ids[t->n++] = id;
+    t->ids[t->n++] = token->id;
     return t->refuse_at == 0 || t->n < t->refuse_at;
 }
 
@@ -50,6 +50,13 @@ static void on_finish(void *arg, int request, ndl_finish why, double now)
     assert_int_equal(t->n_finishes, 0);
     t->n_finishes++;
     t->why = why;
+}
+
+/* Whole contexts for all slots, unless the setup says otherwise. */
+static int world_pages(const world_setup *s)
+{
+    const int each = (s->context + NDL_PAGE_POSITIONS - 1) / NDL_PAGE_POSITIONS;
+    return s->n_pages > 0 ? s->n_pages : s->n_slots * each;
 }
 
 static void write_job(world *w)
@@ -67,6 +74,12 @@ static void write_job(world *w)
                              .compare = s->compare,
                              .cpu_flags = s->cpu_flags };
     snprintf(w->job.weights, sizeof w->job.weights, "%s", s->weights);
+    const ndl_scheduler_config config = { .n_slots = s->n_slots,
+                                          .n_pages = world_pages(s),
+                                          .max_rows = s->max_rows,
+                                          .context = s->context };
+    w->job.n_pages = (uint32_t)config.n_pages;
+    w->job.max_ops = (uint32_t)ndl_scheduler_max_ops(&config);
     if (s->logits)
         snprintf(w->job.logits, sizeof w->job.logits, "%s", s->logits);
     for (int i = 0; i < s->n_requests; i++) {
@@ -92,15 +105,17 @@ static void write_job(world *w)
 static void make_pumps(world *w)
 {
     const world_setup *s = &w->setup;
-    const ndl_coordinator_setup c = { .comm = ndl_fake_comm(w->fake, 0),
-                                      .job = &w->job,
-                                      .places = w->places,
-                                      .requests = s->requests,
-                                      .n_requests = s->n_requests,
-                                      .n_vocab = toy_vocab(),
-                                      .on_score = s->on_score,
-                                      .score_arg = s->score_arg,
-                                      .client = { w, on_token, on_finish } };
+    const ndl_coordinator_setup c = {
+        .comm = ndl_fake_comm(w->fake, 0),
+        .job = &w->job,
+        .places = w->places,
+        .requests = s->requests,
+        .n_requests = s->n_requests,
+        .n_vocab = toy_vocab(),
+        .on_score = s->on_score,
+        .score_arg = s->score_arg,
+        .client = { .arg = w, .on_token = on_token, .on_finish = on_finish }
+    };
     for (int i = 0; i < s->n_stages; i++) {
         const ndl_stage_setup stage = { .comm = ndl_fake_comm(w->fake,
                                                               world_rank(w, i)),

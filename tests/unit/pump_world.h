@@ -18,6 +18,10 @@ typedef struct world_setup {
     int blocks[WORLD_STAGES]; /* of each stage */
     bool hosted;              /* rank 0 alone, with the only stage */
     int n_slots, max_rows, context, n_threads;
+    int n_pages; /* 0: whole contexts for all slots */
+    int n_groups;
+    double stall_sec;
+    bool no_reuse;
     ndl_kv_types kv_types;
     unsigned cpu_flags;
     double latency_sec, bytes_per_sec, jitter_sec, compute_sec;

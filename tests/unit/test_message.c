@@ -14,11 +14,20 @@
 
 #include "noodle/message.h"
 
-enum { ROW_BYTES = 32, MAX_ROWS = 100, N_SLOTS = 8, N_VOCAB = 1000 };
+enum {
+    ROW_BYTES = 32,
+    MAX_ROWS = 100,
+    N_SLOTS = 8,
+    N_VOCAB = 1000,
+    N_OPS = 5, /* they take two cache lines */
+    N_PAGES = 9,
+    N_ENTRIES = 3,
+    FRONT_BYTES = 64 + 3 * 64 + 2 * 64
+};
 
 /* Three sequences of 1, 2 and 4 rows. */
 typedef struct batch {
-    alignas(64) unsigned char bytes[64 + 3 * 64 + 7 * ROW_BYTES];
+    alignas(64) unsigned char bytes[FRONT_BYTES + 7 * ROW_BYTES];
 } batch;
 
 static ndl_wire_batch *header(batch *b)
@@ -31,6 +40,11 @@ static ndl_wire_seq *seq(batch *b, int i)
     return ndl_message_batch_table(b->bytes) + i;
 }
 
+static void set_op(batch *b, int i, ndl_wire_op op)
+{
+    memcpy(ndl_message_batch_ops(b->bytes) + i, &op, sizeof op);
+}
+
 static batch good_batch(void)
 {
     batch b;
@@ -40,7 +54,8 @@ static batch good_batch(void)
                                     .batch_id = 1,
                                     .n_rows = 7,
                                     .n_seqs = 3,
-                                    .row_bytes = ROW_BYTES };
+                                    .row_bytes = ROW_BYTES,
+                                    .n_ops = N_OPS };
     for (int i = 0; i < 3; i++)
         *seq(&b, i) = (ndl_wire_seq){ .sequence = 10,
                                       .slot = (uint32_t)i,
@@ -48,13 +63,24 @@ static batch good_batch(void)
                                       .n_rows = 1u << i,
                                       .flags = NDL_SEQ_SAMPLE,
                                       .top_p = 1.0f };
+    set_op(&b, 0, (ndl_wire_op){ NDL_OP_CLOSE, 7, 0, 0 });
+    set_op(&b, 1, (ndl_wire_op){ NDL_OP_OPEN, 7, 4000000000u, 0 });
+    set_op(&b, 2, (ndl_wire_op){ NDL_OP_MAP, 7, N_ENTRIES - 1, N_PAGES - 1 });
+    set_op(&b, 3, (ndl_wire_op){ NDL_OP_MAP, 0, 0, 0 });
+    set_op(&b, 4, (ndl_wire_op){ NDL_OP_COPY, 7, N_PAGES - 1, 0 });
     return b;
 }
 
+static const ndl_message_batch_limits good_limits = { .row_bytes = ROW_BYTES,
+                                                      .max_rows = MAX_ROWS,
+                                                      .n_slots = N_SLOTS,
+                                                      .max_ops = N_OPS,
+                                                      .n_pages = N_PAGES,
+                                                      .n_entries = N_ENTRIES };
+
 static bool is_valid(const batch *b, size_t len)
 {
-    return ndl_message_batch_is_valid(b->bytes, len, ROW_BYTES, MAX_ROWS,
-                                      N_SLOTS);
+    return ndl_message_batch_is_valid(b->bytes, len, &good_limits);
 }
 
 static void good_batch_is_valid(void **state)
@@ -70,8 +96,8 @@ static void batch_that_is_not_aligned_is_judged_alike(void **state)
     const batch b = good_batch();
     unsigned char shifted[sizeof b.bytes + 1];
     memcpy(shifted + 1, b.bytes, sizeof b.bytes);
-    assert_true(ndl_message_batch_is_valid(shifted + 1, sizeof b.bytes,
-                                           ROW_BYTES, MAX_ROWS, N_SLOTS));
+    assert_true(
+        ndl_message_batch_is_valid(shifted + 1, sizeof b.bytes, &good_limits));
 }
 
 static void batch_of_any_other_length_is_invalid(void **state)
@@ -83,15 +109,13 @@ static void batch_of_any_other_length_is_invalid(void **state)
         unsigned char *part = malloc(len ? len : 1);
         assert_non_null(part);
         if (len) memcpy(part, b.bytes, len);
-        assert_false(ndl_message_batch_is_valid(part, len, ROW_BYTES, MAX_ROWS,
-                                                N_SLOTS));
+        assert_false(ndl_message_batch_is_valid(part, len, &good_limits));
         free(part);
     }
     unsigned char longer[sizeof b.bytes + ROW_BYTES] = { 0 };
     memcpy(longer, b.bytes, sizeof b.bytes);
     for (size_t len = sizeof b.bytes + 1; len <= sizeof longer; len++)
-        assert_false(ndl_message_batch_is_valid(longer, len, ROW_BYTES,
-                                                MAX_ROWS, N_SLOTS));
+        assert_false(ndl_message_batch_is_valid(longer, len, &good_limits));
 }
 
 static void batch_with_a_bad_header_is_invalid(void **state)
@@ -116,7 +140,9 @@ static void batch_with_a_bad_header_is_invalid(void **state)
         { offsetof(ndl_wire_batch, row_bytes), 0 },
         { offsetof(ndl_wire_batch, row_bytes), 2 * ROW_BYTES },
         { offsetof(ndl_wire_batch, row_bytes), UINT32_MAX },
-        { offsetof(ndl_wire_batch, reserved), 1 },
+        { offsetof(ndl_wire_batch, n_ops), 0 },
+        { offsetof(ndl_wire_batch, n_ops), 9 },
+        { offsetof(ndl_wire_batch, n_ops), UINT32_MAX },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         batch b = good_batch();
@@ -191,21 +217,74 @@ static void sizes_whose_sum_wraps_are_invalid(void **state)
     memcpy(msg, b.bytes, 64);
     for (size_t at = 64; at < len; at += 64)
         memcpy(msg + at, b.bytes + 64, len - at < 64 ? len - at : 64);
-    assert_false(ndl_message_batch_is_valid(msg, len, row_bytes, UINT32_MAX,
-                                            UINT32_MAX));
+    const ndl_message_batch_limits all = { row_bytes,  UINT32_MAX, UINT32_MAX,
+                                           UINT32_MAX, UINT32_MAX, UINT32_MAX };
+    assert_false(ndl_message_batch_is_valid(msg, len, &all));
     munmap(pages, 2 * page);
+}
+
+static bool is_within(ndl_message_batch_limits limits)
+{
+    const batch b = good_batch();
+    return ndl_message_batch_is_valid(b.bytes, sizeof b.bytes, &limits);
 }
 
 static void batch_beyond_the_receivers_limits_is_invalid(void **state)
 {
     (void)state;
-    const batch b = good_batch();
-    const size_t len = sizeof b.bytes;
-    assert_true(ndl_message_batch_is_valid(b.bytes, len, ROW_BYTES, 7, 3));
-    assert_false(ndl_message_batch_is_valid(b.bytes, len, ROW_BYTES, 6, 3));
-    assert_false(ndl_message_batch_is_valid(b.bytes, len, ROW_BYTES, 7, 2));
-    assert_false(ndl_message_batch_is_valid(b.bytes, len, 4, 7, 3));
-    assert_false(ndl_message_batch_is_valid(b.bytes, len, 0, 7, 3));
+    ndl_message_batch_limits l = good_limits;
+    l.max_rows = 7;
+    assert_true(is_within(l));
+    l.max_rows = 6;
+    assert_false(is_within(l));
+    l = good_limits, l.n_slots = 7;
+    assert_false(is_within(l));
+    l = good_limits, l.row_bytes = 4;
+    assert_false(is_within(l));
+    l = good_limits, l.row_bytes = 0;
+    assert_false(is_within(l));
+    l = good_limits, l.max_ops--;
+    assert_false(is_within(l));
+    l = good_limits, l.n_pages--;
+    assert_false(is_within(l));
+    l = good_limits, l.n_entries--;
+    assert_false(is_within(l));
+}
+
+static void page_operation_that_makes_no_sense_is_invalid(void **state)
+{
+    (void)state;
+    const ndl_wire_op bad[] = {
+        { 0, 0, 0, 0 },
+        { NDL_OP_CLOSE + 1, 0, 0, 0 },
+        { NDL_OP_OPEN, N_SLOTS, 0, 0 },
+        { NDL_OP_OPEN, 0, 0, 1 },
+        { NDL_OP_CLOSE, 0, 1, 0 },
+        { NDL_OP_MAP, 0, N_ENTRIES, 0 },
+        { NDL_OP_MAP, 0, 0, N_PAGES },
+        { NDL_OP_COPY, 0, N_PAGES, 0 },
+        { NDL_OP_COPY, 0, 0, N_PAGES },
+        { NDL_OP_COPY, N_SLOTS, 0, 0 },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        batch b = good_batch();
+        set_op(&b, N_OPS - 1, bad[i]);
+        assert_false(is_valid(&b, sizeof b.bytes));
+    }
+}
+
+static void times_that_are_none_are_invalid(void **state)
+{
+    (void)state;
+    const float bad[] = { -1.0f, NAN, INFINITY };
+    for (int i = 0; i < 3; i++) {
+        batch b = good_batch();
+        header(&b)->slowest_sec = bad[i];
+        assert_false(is_valid(&b, sizeof b.bytes));
+        b = good_batch();
+        header(&b)->sum_sec = bad[i];
+        assert_false(is_valid(&b, sizeof b.bytes));
+    }
 }
 
 static void stop_is_valid_only_if_empty(void **state)
@@ -217,6 +296,8 @@ static void stop_is_valid_only_if_empty(void **state)
     assert_false(is_valid(&b, 64));
     header(&b)->n_rows = 0;
     header(&b)->n_seqs = 0;
+    assert_false(is_valid(&b, 64));
+    header(&b)->n_ops = 0;
     assert_true(is_valid(&b, 64));
     assert_false(is_valid(&b, 65));
 }
@@ -232,7 +313,7 @@ static void damaged_batch_called_valid_is_in_bounds(void **state)
     for (int round = 0; round < 200000; round++) {
         batch b = good_batch();
         for (int k = rand() % 3; k >= 0; k--)
-            b.bytes[rand() % 256] = (unsigned char)rand();
+            b.bytes[rand() % FRONT_BYTES] = (unsigned char)rand();
         if (!is_valid(&b, sizeof b.bytes)) continue;
         uint32_t n = 0;
         for (uint32_t i = 0; i < header(&b)->n_seqs; i++) {
@@ -247,21 +328,24 @@ static void damaged_batch_called_valid_is_in_bounds(void **state)
 static void batch_bytes_counts_header_table_and_rows(void **state)
 {
     (void)state;
-    assert_int_equal(ndl_message_batch_bytes(0, 0, 4), 64);
-    assert_int_equal(ndl_message_batch_bytes(3, 7, ROW_BYTES),
-                     64 + 3 * 64 + 7 * ROW_BYTES);
-    assert_int_equal(ndl_message_batch_bytes(1, 1000000, 32768),
+    assert_int_equal(ndl_message_batch_bytes(0, 0, 0, 4), 64);
+    assert_int_equal(ndl_message_batch_bytes(3, N_OPS, 7, ROW_BYTES),
+                     FRONT_BYTES + 7 * ROW_BYTES);
+    assert_int_equal(ndl_message_batch_bytes(1, 4, 0, 4), 192);
+    assert_int_equal(ndl_message_batch_bytes(1, 0, 1000000, 32768),
                      (size_t)128 + (size_t)1000000 * 32768);
-    assert_true(ndl_message_batch_bytes(UINT32_MAX, UINT32_MAX, UINT32_MAX) ==
-                SIZE_MAX);
+    assert_true(ndl_message_batch_bytes(UINT32_MAX, UINT32_MAX, UINT32_MAX,
+                                        UINT32_MAX) == SIZE_MAX);
 }
 
-static void rows_follow_the_table(void **state)
+static void rows_follow_the_table_and_the_page_operations(void **state)
 {
     (void)state;
     batch b = good_batch();
     assert_ptr_equal(ndl_message_batch_table(b.bytes), b.bytes + 64);
-    assert_ptr_equal(ndl_message_batch_rows(b.bytes), b.bytes + 64 + 3 * 64);
+    assert_ptr_equal(ndl_message_batch_ops(b.bytes), b.bytes + 64 + 3 * 64);
+    assert_ptr_equal(ndl_message_batch_rows(b.bytes), b.bytes + FRONT_BYTES);
+    assert_int_equal(ndl_message_front_bytes(3, N_OPS), FRONT_BYTES);
 }
 
 static void targets_follow_the_rows(void **state)
@@ -269,7 +353,7 @@ static void targets_follow_the_rows(void **state)
     (void)state;
     batch b = good_batch();
     assert_ptr_equal(ndl_message_batch_targets(b.bytes),
-                     b.bytes + 64 + 3 * 64 + 7 * (ROW_BYTES - 4));
+                     b.bytes + FRONT_BYTES + 7 * (ROW_BYTES - 4));
 }
 
 typedef struct tokens {
@@ -294,9 +378,16 @@ static tokens good_tokens(void)
     return t;
 }
 
+static bool are_tokens(const void *msg, size_t len, uint32_t max_tokens,
+                       uint32_t max_scores)
+{
+    const ndl_message_token_limits limits = { max_tokens, N_VOCAB, max_scores };
+    return ndl_message_tokens_is_valid(msg, len, &limits);
+}
+
 static bool tokens_ok(const tokens *t, size_t len)
 {
-    return ndl_message_tokens_is_valid(t, len, 2, N_VOCAB, 0);
+    return are_tokens(t, len, 2, 0);
 }
 
 static void tokens_are_valid_only_if_whole_and_known(void **state)
@@ -306,14 +397,15 @@ static void tokens_are_valid_only_if_whole_and_known(void **state)
     assert_ptr_equal(ndl_message_tokens(&t), t.token);
     for (size_t len = 0; len <= sizeof t; len++)
         assert_int_equal(tokens_ok(&t, len), len == sizeof t);
-    assert_false(ndl_message_tokens_is_valid(&t, sizeof t, 1, N_VOCAB, 0));
-    assert_false(ndl_message_tokens_is_valid(&t, sizeof t, 2, N_VOCAB - 1, 0));
+    assert_false(are_tokens(&t, sizeof t, 1, 0));
+    t.token[1].id = N_VOCAB;
+    assert_false(tokens_ok(&t, sizeof t));
+    t = good_tokens();
     t.token[0].id = -1;
     assert_false(tokens_ok(&t, sizeof t));
     t = good_tokens();
     t.head.n_seqs = UINT32_MAX;
-    assert_false(
-        ndl_message_tokens_is_valid(&t, sizeof t, UINT32_MAX, N_VOCAB, 0));
+    assert_false(are_tokens(&t, sizeof t, UINT32_MAX, 0));
     t = good_tokens();
     t.head.row_bytes = 4;
     assert_false(tokens_ok(&t, sizeof t));
@@ -321,6 +413,45 @@ static void tokens_are_valid_only_if_whole_and_known(void **state)
     t = good_tokens();
     t.head.n_seqs = 0;
     assert_true(tokens_ok(&t, sizeof t.head));
+}
+
+typedef struct likely {
+    tokens tokens;
+    ndl_wire_candidate candidate[3];
+} likely;
+
+static likely good_likely(void)
+{
+    likely l = { .tokens = good_tokens() };
+    l.tokens.head.n_ops = 3;
+    l.tokens.token[0].log_p = -0.5f;
+    l.tokens.token[0].n_top = 2;
+    l.tokens.token[1].log_p = NAN;
+    l.tokens.token[1].n_top = 1;
+    for (int i = 0; i < 3; i++)
+        l.candidate[i] = (ndl_wire_candidate){ i, -1.5f };
+    return l;
+}
+
+static void candidates_are_valid_only_if_all_belong_to_tokens(void **state)
+{
+    (void)state;
+    likely l = good_likely();
+    assert_ptr_equal(ndl_message_candidates(&l), l.candidate);
+    for (size_t len = 0; len <= sizeof l; len++)
+        assert_int_equal(are_tokens(&l, len, 2, 0), len == sizeof l);
+    for (int i = 0; i < 8; i++) {
+        l = good_likely();
+        if (i == 0) l.tokens.token[1].n_top = 0;
+        if (i == 1) l.tokens.token[0].n_top = NDL_WIRE_TOP + 1;
+        if (i == 2) l.tokens.token[0].log_p = 0.5f;
+        if (i == 3) l.tokens.token[0].log_p = -INFINITY;
+        if (i == 4) l.candidate[2].id = N_VOCAB;
+        if (i == 5) l.candidate[2].id = -1;
+        if (i == 6) l.candidate[2].log_p = NAN;
+        if (i == 7) l.tokens.head.n_ops = UINT32_MAX;
+        assert_false(are_tokens(&l, sizeof l, 2, 0));
+    }
 }
 
 static scores good_scores(void)
@@ -334,7 +465,7 @@ static scores good_scores(void)
 
 static bool scores_ok(const scores *s, size_t len)
 {
-    return ndl_message_tokens_is_valid(s, len, 2, N_VOCAB, 3);
+    return are_tokens(s, len, 2, 3);
 }
 
 static void scores_are_valid_only_if_whole_asked_for_and_numbers(void **state)
@@ -344,7 +475,7 @@ static void scores_are_valid_only_if_whole_asked_for_and_numbers(void **state)
     assert_ptr_equal(ndl_message_scores(&s), s.score);
     for (size_t len = 0; len <= sizeof s; len++)
         assert_int_equal(scores_ok(&s, len), len == sizeof s);
-    assert_false(ndl_message_tokens_is_valid(&s, sizeof s, 2, N_VOCAB, 2));
+    assert_false(are_tokens(&s, sizeof s, 2, 2));
     for (int i = 0; i < 6; i++) {
         s = good_scores();
         if (i == 0) s.score[2].log_p = NAN;
@@ -357,101 +488,7 @@ static void scores_are_valid_only_if_whole_asked_for_and_numbers(void **state)
     }
     s = good_scores();
     s.tokens.head.n_rows = UINT32_MAX;
-    assert_false(
-        ndl_message_tokens_is_valid(&s, sizeof s, 2, N_VOCAB, UINT32_MAX));
-}
-
-static void report_without_an_end_of_text_is_invalid(void **state)
-{
-    (void)state;
-    ndl_wire_report r;
-    memset(&r, 0, sizeof r);
-    r.magic = NDL_WIRE_MAGIC;
-    r.kind = NDL_REPORT_FAULT;
-    assert_true(ndl_message_report_is_valid(&r, sizeof r));
-    assert_false(ndl_message_report_is_valid(&r, sizeof r - 1));
-    r.kind = 4;
-    assert_false(ndl_message_report_is_valid(&r, sizeof r));
-    r.kind = NDL_REPORT_DONE;
-    r.totals.busy_sec = strtod("nan", NULL);
-    assert_false(ndl_message_report_is_valid(&r, sizeof r));
-    r.totals.busy_sec = 1.0;
-    memset(r.text, 'x', sizeof r.text);
-    assert_false(ndl_message_report_is_valid(&r, sizeof r));
-    r.text[NDL_WIRE_TEXT - 1] = '\0';
-    assert_true(ndl_message_report_is_valid(&r, sizeof r));
-}
-
-typedef struct steps_message {
-    ndl_wire_steps head;
-    ndl_wire_step steps[2];
-    ndl_wire_layer layers[1];
-} steps_message;
-
-static steps_message good_steps(void)
-{
-    steps_message m;
-    memset(&m, 0, sizeof m);
-    m.head = (ndl_wire_steps){ .magic = NDL_WIRE_MAGIC,
-                               .kind = NDL_REPORT_STEPS,
-                               .n_steps = 2,
-                               .n_layers = 1 };
-    m.steps[0].batch_id = 1;
-    m.steps[1].batch_id = 2;
-    m.layers[0].layer = 9;
-    return m;
-}
-
-static bool steps_ok(const steps_message *m, size_t len)
-{
-    return ndl_message_steps_is_valid(m, len, 10);
-}
-
-static void steps_are_valid_only_if_whole_and_sane(void **state)
-{
-    (void)state;
-    steps_message m = good_steps();
-    assert_true(steps_ok(&m, sizeof m));
-    for (size_t len = 0; len < sizeof m; len++) assert_false(steps_ok(&m, len));
-    m.head.n_steps = UINT32_MAX;
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.head.n_layers = UINT32_MAX;
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.head.kind = NDL_REPORT_DONE;
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.steps[1].batch_id = 0;
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.steps[0].busy_sec = -1.0f;
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.steps[1].end_sec = strtod("nan", NULL);
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.layers[0].layer = 10;
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.layers[0].sum_sec = strtod("inf", NULL);
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    assert_ptr_equal(ndl_message_steps(&m), m.steps);
-    assert_ptr_equal(ndl_message_layers(&m), m.layers);
-}
-
-static void order_of_unknown_kind_is_invalid(void **state)
-{
-    (void)state;
-    ndl_wire_order o = { .magic = NDL_WIRE_MAGIC, .kind = NDL_ORDER_ABORT };
-    assert_true(ndl_message_order_is_valid(&o, sizeof o));
-    assert_false(ndl_message_order_is_valid(&o, sizeof o - 1));
-    o.kind = 0;
-    assert_false(ndl_message_order_is_valid(&o, sizeof o));
-    o.kind = NDL_ORDER_ALIVE;
-    o.magic = 1;
-    assert_false(ndl_message_order_is_valid(&o, sizeof o));
+    assert_false(are_tokens(&s, sizeof s, 2, UINT32_MAX));
 }
 
 int main(void)
@@ -465,16 +502,16 @@ int main(void)
         cmocka_unit_test(rows_whose_sum_wraps_are_invalid),
         cmocka_unit_test(sizes_whose_sum_wraps_are_invalid),
         cmocka_unit_test(batch_beyond_the_receivers_limits_is_invalid),
+        cmocka_unit_test(page_operation_that_makes_no_sense_is_invalid),
+        cmocka_unit_test(times_that_are_none_are_invalid),
         cmocka_unit_test(stop_is_valid_only_if_empty),
         cmocka_unit_test(damaged_batch_called_valid_is_in_bounds),
         cmocka_unit_test(batch_bytes_counts_header_table_and_rows),
-        cmocka_unit_test(rows_follow_the_table),
+        cmocka_unit_test(rows_follow_the_table_and_the_page_operations),
         cmocka_unit_test(tokens_are_valid_only_if_whole_and_known),
         cmocka_unit_test(targets_follow_the_rows),
+        cmocka_unit_test(candidates_are_valid_only_if_all_belong_to_tokens),
         cmocka_unit_test(scores_are_valid_only_if_whole_asked_for_and_numbers),
-        cmocka_unit_test(report_without_an_end_of_text_is_invalid),
-        cmocka_unit_test(steps_are_valid_only_if_whole_and_sane),
-        cmocka_unit_test(order_of_unknown_kind_is_invalid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,11 +149,12 @@ class Live(unittest.TestCase):
         self.assertEqual(writer.end(), 0)
         with h5py.File(self.path, "r") as f:
             self.assertEqual(f.attrs["noodle_format"], b"metrics")
-            self.assertEqual(list(f.attrs["format_version"]), [1, 0])
-            for name in ("steps", "layers", "requests", "plan", "ranks"):
+            self.assertEqual(list(f.attrs["format_version"]), [1, 1])
+            for name in ("steps", "layers", "requests", "accounts", "plan",
+                         "ranks"):
                 lengths = {c.shape for c in f[name].values()}
                 self.assertEqual(len(lengths), 1, name)
-            for group in ("steps", "layers", "requests", "plan"):
+            for group in ("steps", "layers", "requests", "accounts", "plan"):
                 for name, column in f[group].items():
                     # A writer that dies inside a write of a chunk with a
                     # checksum takes the whole chunk with it.

@@ -78,13 +78,14 @@ static void silent_stage_ends_the_run_after_thirty_seconds(void **state)
         for (int dead = 0; dead < n; dead++)
             for (int turns = 0; turns < 60; turns += 19) {
                 const world_setup s = setup_of(n);
-                char text[64];
+                char text[96];
                 world_open(&w, &s);
                 for (int i = 0; i < turns; i++) world_turn(&w);
                 const double at = ndl_fake_now(w.fake);
                 world_kill(&w, dead);
                 assert_int_equal(world_run(&w, 40.0), NDL_ETEMP);
-                snprintf(text, sizeof text, "stage %d (rank %d) has been",
+                snprintf(text, sizeof text,
+                         "stage %d (rank %d on an unknown host) has been",
                          dead + 1, dead + 1);
                 assert_says(text);
                 const double took = ndl_fake_now(w.fake) - at;
@@ -135,6 +136,7 @@ static void lost_message_never_hangs_the_run(void **state)
 typedef struct batch_message {
     _Alignas(64) ndl_wire_batch head;
     ndl_wire_seq seqs[4];
+    ndl_wire_op ops[4];
     int32_t ids[64];
 } batch_message;
 
@@ -148,7 +150,12 @@ static batch_message good_batch(uint32_t pos, uint32_t n)
                                .batch_id = 1,
                                .n_rows = n,
                                .n_seqs = 1,
-                               .row_bytes = 4 };
+                               .row_bytes = 4,
+                               .n_ops = 4 };
+    m.ops[0] = (ndl_wire_op){ .kind = NDL_OP_OPEN };
+    m.ops[1] = (ndl_wire_op){ .kind = NDL_OP_MAP };
+    m.ops[2] = (ndl_wire_op){ .kind = NDL_OP_MAP, .slot = 1, .b = 1 };
+    m.ops[3] = (ndl_wire_op){ .kind = NDL_OP_COPY, .b = 1 };
     m.seqs[0] = (ndl_wire_seq){
         .pos = pos, .n_rows = n, .flags = NDL_SEQ_SAMPLE, .top_p = 1.0f
     };
@@ -180,12 +187,15 @@ static void expect_fault(const void *msg, size_t len, const char *says)
     world_close(&w);
 }
 
-/* The message as it travels: header, n_seqs entries, ids.  Its length. */
+/* The message as it travels: header, n_seqs entries, operations, ids.  Its
+ * length. */
 static size_t pack_batch(batch_message m, unsigned char *out)
 {
-    const size_t front = sizeof m.head + m.head.n_seqs * sizeof *m.seqs;
+    const size_t table = sizeof m.head + m.head.n_seqs * sizeof *m.seqs;
+    const size_t front = table + sizeof m.ops;
     const size_t rows = m.head.n_rows * sizeof *m.ids;
-    memcpy(out, &m, front);
+    memcpy(out, &m, table);
+    memcpy(out + table, m.ops, sizeof m.ops);
     memcpy(out + front, m.ids, rows);
     return front + rows;
 }
@@ -237,6 +247,30 @@ static void rows_past_the_context_are_a_fault(void **state)
     (void)state;
     expect_bad(good_batch(CONTEXT - 2, 3), "rows past the context");
     expect_bad(good_batch(INT32_MAX - 3, 3), "rows past the context");
+}
+
+static void rows_without_pages_are_a_fault(void **state)
+{
+    (void)state;
+    batch_message m = good_batch(0, 3);
+    m.seqs[0].slot = 2; /* no operation has given it one */
+    expect_bad(m, "rows without pages");
+    m = good_batch(0, 3);
+    m.ops[3] = (ndl_wire_op){ .kind = NDL_OP_CLOSE };
+    expect_bad(m, "rows without pages");
+}
+
+/* As with slots: threads would write the same keys. */
+static void page_that_two_sequences_fill_is_a_fault(void **state)
+{
+    (void)state;
+    batch_message m = good_batch(0, 4);
+    m.head.n_seqs = 2;
+    m.seqs[0].n_rows = 2;
+    m.seqs[1] = m.seqs[0];
+    m.seqs[1].slot = 1;
+    m.ops[2].b = 0;
+    expect_bad(m, "a page twice in a batch");
 }
 
 static void token_that_the_model_does_not_have_is_a_fault(void **state)
@@ -441,8 +475,8 @@ static void answer_badly(void (*spoil)(tokens_message *m))
                                .kind = NDL_BATCH_ROWS,
                                .batch_id = b->batch_id,
                                .n_seqs = 2 };
-    m.tokens[0] = (ndl_wire_token){ 0, 5, 17 };
-    m.tokens[1] = (ndl_wire_token){ 1, 3, 18 };
+    m.tokens[0] = (ndl_wire_token){ .sequence = 0, .pos = 5, .id = 17 };
+    m.tokens[1] = (ndl_wire_token){ .sequence = 1, .pos = 3, .id = 18 };
     spoil(&m);
     world_send(&w, 1, 0, NDL_TAG_TOKENS, &m,
                sizeof m.head + m.head.n_seqs * sizeof *m.tokens);
@@ -526,7 +560,7 @@ static void tokens_longer_than_their_buffer_end_the_run(void **state)
 {
     (void)state;
     world_setup s = setup_of(1);
-    tokens_message m = { .head = { .magic = NDL_WIRE_MAGIC } };
+    static _Alignas(64) unsigned char m[8192];
     s.no_stage[0] = true;
     world_open(&w, &s);
     world_send(&w, 1, 0, NDL_TAG_TOKENS, &m, sizeof m);
@@ -543,6 +577,8 @@ int main(void)
         cmocka_unit_test(malformed_batch_is_a_fault_of_the_stage),
         cmocka_unit_test(batch_longer_than_its_buffer_is_a_fault),
         cmocka_unit_test(rows_past_the_context_are_a_fault),
+        cmocka_unit_test(rows_without_pages_are_a_fault),
+        cmocka_unit_test(page_that_two_sequences_fill_is_a_fault),
         cmocka_unit_test(token_that_the_model_does_not_have_is_a_fault),
         cmocka_unit_test(slot_that_is_twice_in_a_batch_is_a_fault),
         cmocka_unit_test(bad_order_is_a_fault_and_the_next_is_obeyed),

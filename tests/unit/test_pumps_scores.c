@@ -211,6 +211,7 @@ static void score_that_nobody_asked_for_is_a_fault(void **state)
 typedef struct batch_message {
     _Alignas(64) ndl_wire_batch head;
     ndl_wire_seq seq;
+    ndl_wire_op ops[4];
     int32_t ids[2], targets[2];
 } batch_message;
 
@@ -224,11 +225,13 @@ static void expect_fault(int32_t target, bool scores, const char *says)
                   .batch_id = 1,
                   .n_rows = 2,
                   .n_seqs = 1,
-                  .row_bytes = scores ? 8 : 4 },
+                  .row_bytes = scores ? 8 : 4,
+                  .n_ops = 1 },
+        .ops = { { .kind = NDL_OP_MAP } },
         .seq = { .n_rows = 2, .flags = NDL_SEQ_SCORE, .top_p = 1.0f },
         .targets = { -1, target }
     };
-    const size_t len = sizeof m.head + sizeof m.seq + 2 * m.head.row_bytes;
+    const size_t len = offsetof(batch_message, ids) + 2 * m.head.row_bytes;
     s.no_coordinator = true;
     if (!scores) s.on_score = NULL;
     world_open(&w, &s);

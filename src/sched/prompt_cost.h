@@ -1,0 +1,23 @@
+/*
+ * prompt_cost.h - what rows of prompts add to the time of a step: so much a row
+ * and so much a key that a row sees, learnt from the steps there were.
+ */
+#ifndef NOODLE_SCHED_PROMPT_COST_H
+#define NOODLE_SCHED_PROMPT_COST_H
+
+/* All zero: nothing is known. */
+typedef struct ndl_prompt_cost {
+    int n; /* steps learnt, no more than are counted */
+    /* Sums over steps of r rows with k keys that took t seconds more, each
+     * divided by r: a time is about as far off as it is long. */
+    double rr, rk, kk, rt, kt;
+    double row_sec, key_sec; /* >= 0 */
+} ndl_prompt_cost;
+
+/** `rows` > 0 that see `keys` >= 0 have made a step longer by `sec` >= 0. */
+void ndl_prompt_cost_learn(ndl_prompt_cost *c, double rows, double keys,
+                           double sec);
+
+double ndl_prompt_cost_sec(const ndl_prompt_cost *c, double rows, double keys);
+
+#endif /* NOODLE_SCHED_PROMPT_COST_H */

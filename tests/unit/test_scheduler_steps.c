@@ -1,0 +1,291 @@
+/* test_scheduler_steps.c - what the scheduler makes of measured times: how
+ * many rows of a prompt go into a step, and how many steps are in flight. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "fake_cadence.h"
+#include "noodle/scheduler.h"
+
+enum { N_IDS = 4000 };
+
+static const int32_t ids[N_IDS];
+
+static int three_groups(int n_decoding)
+{
+    return n_decoding < 3 ? n_decoding : 3;
+}
+
+static ndl_scheduler *make(int n_stages, int window, double stall_sec)
+{
+    const ndl_scheduler_config config = { .max_requests = 16,
+                                          .n_slots = 8,
+                                          .n_stages = n_stages,
+                                          .n_pages = 8 * 16,
+                                          .window = window,
+                                          .max_rows = 256,
+                                          .context = 4096,
+                                          .stall_sec = stall_sec,
+                                          .no_reuse = true };
+    ndl_scheduler *s = NULL;
+    assert_int_equal(ndl_scheduler_create(&s, &config), NDL_OK);
+    return s;
+}
+
+static double sec_of(const ndl_scheduler_batch *b)
+{
+    ndl_cadence_load load = { 0 };
+    for (int i = 0; i < b->n_seqs; i++) {
+        const ndl_scheduler_rows *r = &b->seqs[i];
+        const double n = r->n_rows;
+        if (r->n_rows == 1 && r->sample) {
+            load.decode_rows++;
+            continue;
+        }
+        load.prompt_rows += r->n_rows;
+        load.prompt_keys += n * r->pos + n * (n + 1) / 2;
+    }
+    return ndl_cadence_step_sec(NULL, &load);
+}
+
+/* n sequences that write on and on, and a prompt of n_prompt rows beside. */
+static void begin(ndl_scheduler *s, int n, const ndl_request *prompt)
+{
+    static const ndl_request r = { .prompt = ids, .n_prompt = 1 };
+    static ndl_request writes;
+    const int *ended;
+    ndl_scheduler_batch b;
+    writes = r;
+    writes.max_new = 3000;
+    for (int i = 0; i < n; i++) ndl_scheduler_submit(s, &writes);
+    assert_true(ndl_scheduler_next(s, &b));
+    for (int i = 0; i < n; i++) ndl_scheduler_token(s, i, 0);
+    ndl_scheduler_done(s, b.id, NULL, &ended);
+    ndl_scheduler_submit(s, prompt);
+}
+
+static void later_chunks_are_smaller_so_that_all_take_as_long(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.1, .row_sec = 0.01, .key_sec = 1e-5 };
+    const ndl_request r = { .prompt = ids, .n_prompt = 3000 };
+    ndl_scheduler *s = make(2, 100, 0);
+    ndl_scheduler_batch b, before = { .n_rows = 257 };
+    ndl_scheduler_submit(s, &r);
+    double first = 0;
+    int sum = 0, n = 0, sizes[100];
+    while (ndl_scheduler_next(s, &b)) {
+        const double sec = sec_of(&b);
+        if (n == 0) first = sec;
+        assert_true(sec <= first * 1.0001);
+        assert_true(b.n_rows <= before.n_rows);
+        sum += sizes[n++] = b.n_rows;
+        before = b;
+        /* But for the last two, which even out. */
+        if (sum < 2500) assert_true(sec > first * 0.99);
+    }
+    assert_int_equal(sizes[0], 256);
+    assert_int_equal(sum, 3000);
+    assert_true(sizes[n - 2] - sizes[n - 1] <= 1);
+    ndl_scheduler_destroy(&s);
+}
+
+static void alone_on_one_stage_chunks_are_even(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.1, .row_sec = 0.01, .key_sec = 1e-5 };
+    const ndl_request r = { .prompt = ids, .n_prompt = 1000 };
+    ndl_scheduler *s = make(1, 100, 0);
+    ndl_scheduler_batch b;
+    ndl_scheduler_submit(s, &r);
+    for (int i = 0; i < 4; i++) {
+        assert_true(ndl_scheduler_next(s, &b));
+        assert_int_equal(b.n_rows, 250);
+    }
+    ndl_scheduler_destroy(&s);
+}
+
+/* Rows of the prompt in the first step beside four decode rows. */
+static int rows_beside(int n_stages, double stall_sec)
+{
+    const ndl_request prompt = { .prompt = ids, .n_prompt = 3000 };
+    ndl_scheduler *s = make(n_stages, 8, stall_sec);
+    ndl_scheduler_batch b;
+    begin(s, 4, &prompt);
+    assert_true(ndl_scheduler_next(s, &b));
+    assert_int_equal(b.n_seqs, 5);
+    ndl_scheduler_destroy(&s);
+    return b.n_rows - 4;
+}
+
+static void step_with_prompt_rows_takes_twice_as_long_as_without(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
+    assert_int_equal(rows_beside(1, 0), 54);
+    assert_int_equal(rows_beside(3, 0), 54);
+    fake.decode_sec = 0; /* none was without: what it would take */
+    assert_int_equal(rows_beside(1, 0), 54);
+}
+
+static void stall_is_shared_by_the_steps_in_flight(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
+    assert_int_equal(rows_beside(1, 1.04), 50);
+    assert_int_equal(rows_beside(2, 2.08), 50);
+    assert_int_equal(rows_beside(4, 4.16), 50);
+    assert_int_equal(rows_beside(4, INFINITY), 250); /* 3000 in 12 */
+}
+
+static void prompts_get_on_however_short_the_stall(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
+    assert_int_equal(rows_beside(2, 1e-9), 8);
+}
+
+/* Of the 54 rows that the step has room for, a prompt takes 50: what is left
+ * is not worth a chunk of the next one. */
+static void second_prompt_gets_no_crumbs(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
+    const ndl_request first = { .prompt = ids, .n_prompt = 50, .max_new = 2 };
+    const ndl_request next = { .prompt = ids, .n_prompt = 100, .max_new = 2 };
+    ndl_scheduler *s = make(1, 8, 0);
+    ndl_scheduler_batch b;
+    begin(s, 4, &first);
+    ndl_scheduler_submit(s, &next);
+    assert_true(ndl_scheduler_next(s, &b));
+    assert_int_equal(b.n_seqs, 5);
+    assert_int_equal(b.n_rows, 54);
+    ndl_scheduler_destroy(&s);
+}
+
+/* The younger one writes in every batch, and in time takes a page that the
+ * prompt of the older one was to have. */
+static void oldest_gets_its_page_though_others_are_in_every_batch(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.51 };
+    const ndl_scheduler_config config = { .max_requests = 2,
+                                          .n_slots = 2,
+                                          .n_stages = 1,
+                                          .n_groups = 1,
+                                          .n_pages = 13,
+                                          .window = 1,
+                                          .max_rows = 300,
+                                          .context = 12 * NDL_PAGE_POSITIONS,
+                                          .stall_sec = 1e-9 };
+    const ndl_request a = { .prompt = ids, .n_prompt = 2950, .max_new = 1 };
+    const ndl_request z = { .prompt = ids + 3000,
+                            .n_prompt = 5,
+                            .max_new = 2000 };
+    ndl_scheduler *s = NULL;
+    ndl_scheduler_batch b;
+    const int *list, *ended;
+    assert_int_equal(ndl_scheduler_create(&s, &config), NDL_OK);
+    ndl_scheduler_submit(s, &a);
+    ndl_scheduler_submit(s, &z);
+    for (int i = 0; !ndl_scheduler_is_finished(s, 0); i++) {
+        assert_true(i < 400);
+        assert_true(ndl_scheduler_next(s, &b));
+        const int n = ndl_scheduler_awaited(s, b.id, &list);
+        for (int k = 0; k < n; k++) ndl_scheduler_token(s, list[k], i);
+        ndl_scheduler_done(s, b.id, NULL, &ended);
+    }
+    assert_int_equal(ndl_scheduler_count(s).preemptions, 1);
+    ndl_scheduler_destroy(&s);
+}
+
+static void nothing_known_sets_no_limit(void **state)
+{
+    (void)state;
+    fake = (fake_times){ 0 };
+    assert_int_equal(rows_beside(1, 0), 250);
+    assert_int_equal(rows_beside(2, 1), 252);
+}
+
+/* Each step with prompt rows that is in flight is one to wait for. */
+static void prompts_fill_the_pipeline_and_not_the_window(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
+    const ndl_request prompt = { .prompt = ids, .n_prompt = 3000 };
+    ndl_scheduler *s = make(3, 10, 0);
+    ndl_scheduler_batch b;
+    begin(s, 4, &prompt);
+    int n = 0, decodes = 0;
+    for (; ndl_scheduler_next(s, &b); n++) {
+        decodes += b.n_seqs == 5;
+        assert_true(sec_of(&b) <= 2 * 0.54 + 1e-9);
+    }
+    assert_int_equal(n, 3);
+    assert_int_equal(decodes, 1);
+    ndl_scheduler_destroy(&s);
+}
+
+static void groups_are_as_many_as_pay(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .groups = three_groups };
+    const ndl_request prompt = { .prompt = ids, .n_prompt = 1, .max_new = 1 };
+    ndl_scheduler *s = make(4, 10, 0);
+    ndl_scheduler_batch b;
+    begin(s, 7, &prompt);
+    static const int rows[3] = { 3 + 1, 2, 2 };
+    for (int i = 0; i < 3; i++) {
+        assert_true(ndl_scheduler_next(s, &b));
+        assert_int_equal(b.n_rows, rows[i]);
+    }
+    assert_false(ndl_scheduler_next(s, &b));
+    assert_int_equal(ndl_scheduler_count(s).n_groups, 3);
+    ndl_scheduler_destroy(&s);
+}
+
+static void measured_steps_are_told_with_what_they_carried(void **state)
+{
+    (void)state;
+    fake = (fake_times){ 0 };
+    const ndl_request prompt = { .prompt = ids, .n_prompt = 300 };
+    const ndl_cadence_times times = { 1, 2, 3 };
+    const int *ended;
+    ndl_scheduler *s = make(1, 10, 0);
+    ndl_scheduler_batch b, c;
+    begin(s, 4, &prompt);
+    assert_int_equal(fake.n_learnt, 0); /* the time was not known */
+    assert_true(ndl_scheduler_next(s, &b));
+    for (int i = 0; i < 4; i++) ndl_scheduler_token(s, i, 0);
+    ndl_scheduler_done(s, b.id, &times, &ended);
+    assert_int_equal(fake.n_learnt, 1);
+    assert_int_equal(fake.learnt.decode_rows, 4);
+    assert_int_equal(fake.learnt.prompt_rows, 150);
+    assert_true(fake.learnt.prompt_keys == 150 * 151 / 2);
+    assert_true(ndl_scheduler_next(s, &c));
+    for (int i = 0; i < 4; i++) ndl_scheduler_token(s, i, 0);
+    ndl_scheduler_done(s, c.id, &times, &ended);
+    assert_true(fake.learnt.prompt_keys == 150 * 150 + 150 * 151 / 2);
+    ndl_scheduler_destroy(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(later_chunks_are_smaller_so_that_all_take_as_long),
+        cmocka_unit_test(alone_on_one_stage_chunks_are_even),
+        cmocka_unit_test(step_with_prompt_rows_takes_twice_as_long_as_without),
+        cmocka_unit_test(stall_is_shared_by_the_steps_in_flight),
+        cmocka_unit_test(prompts_get_on_however_short_the_stall),
+        cmocka_unit_test(second_prompt_gets_no_crumbs),
+        cmocka_unit_test(oldest_gets_its_page_though_others_are_in_every_batch),
+        cmocka_unit_test(nothing_known_sets_no_limit),
+        cmocka_unit_test(prompts_fill_the_pipeline_and_not_the_window),
+        cmocka_unit_test(groups_are_as_many_as_pay),
+        cmocka_unit_test(measured_steps_are_told_with_what_they_carried),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
