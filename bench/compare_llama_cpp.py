@@ -232,11 +232,15 @@ def missing(a, work, table):
 
 
 def check_builds(a, folder):
-    """Refuse a rival that was built for a lesser processor."""
     small = Work("gpt2-124m", "int8", 1, 1, 1, 0)
     make_weights(a, small, folder)
+    refuse_lesser(a, small.theirs, folder)
+
+
+def refuse_lesser(a, weights, folder):
+    """Refuse a rival that was built for a lesser processor."""
     for rival in a.rivals:
-        fault = rival.check(small.theirs, folder)
+        fault = rival.check(weights, folder)
         if not fault:
             continue
         if not a.anyway:

@@ -1,5 +1,5 @@
 """The CSV of compare_llama_cpp.py, which grows row by row and is read again to
-go on, and the table for people beside it."""
+go on, and the table for people beside it.  request_table.py is its kin."""
 import csv
 import os
 import sys
@@ -11,6 +11,8 @@ COLUMNS = ("case shape dtype threads test sequences rival rival_flags rounds "
 
 
 class Table:
+    columns = COLUMNS
+
     def __init__(self, path, provenance):
         self.path = path
         self.rows = []
@@ -21,13 +23,16 @@ class Table:
         with open(path, "a") as f:
             f.writelines(f"# {line}\n" for line in provenance)
             if is_new:
-                csv.DictWriter(f, COLUMNS, lineterminator="\n").writeheader()
+                self.writer(f).writeheader()
+
+    def writer(self, f):
+        return csv.DictWriter(f, self.columns, lineterminator="\n")
 
     def read(self):
         with open(self.path, newline="") as f:
             lines = [line for line in f
                      if not line.startswith(("#", "case,"))]
-        for row in csv.DictReader(lines, COLUMNS, strict=True):
+        for row in csv.DictReader(lines, self.columns, strict=True):
             if None in row or None in row.values():
                 sys.exit(f"{self.path}: a row is not whole: remove the line "
                          f"of {row['case']}, or give another --output")
@@ -37,10 +42,11 @@ class Table:
         return any((row["case"], row["rival"]) == (case, rival)
                    for row in self.rows)
 
-    def add(self, row):
-        self.rows.append({name: str(value) for name, value in row.items()})
+    def add(self, *rows):
+        self.rows += [{name: str(value) for name, value in row.items()}
+                      for row in rows]
         with open(self.path, "a") as f:
-            csv.DictWriter(f, COLUMNS, lineterminator="\n").writerow(row)
+            self.writer(f).writerows(rows)
         self.write_markdown()
 
     def write_markdown(self):
@@ -65,6 +71,9 @@ class Table:
             others = max(float(row["others_percent"])
                          for row in rows.values())
             lines.append(cells + [f"{others:.1f}"])
+        self.write_cells(lines)
+
+    def write_cells(self, lines):
         path = os.path.splitext(self.path)[0] + ".md"
         with open(path, "w") as f:
             f.writelines(f"| {' | '.join(cells)} |\n" for cells in lines)

@@ -1,7 +1,8 @@
 """A GGUF file of random numbers in the shape of a model, for rivals' benches.
 
 The format as its specification has it (version 3): header, key-value pairs,
-tensor table, data aligned to 32 bytes.  No vocabulary: benches draw ids.
+tensor table, data aligned to 32 bytes.  Benches draw ids and need no
+vocabulary; a server does, which write() can add.
 
     gguf_random.py SHAPE DTYPE FILE
 
@@ -15,7 +16,7 @@ import sys
 import numpy as np
 
 ALIGNMENT = 32
-KEY_U32, KEY_F32, KEY_STRING = 4, 6, 8
+KEY_U32, KEY_I32, KEY_F32, KEY_STRING, KEY_ARRAY = 4, 5, 6, 8, 9
 CHUNK = 1 << 24  # values that are drawn at a time
 # name: (number in the file, values of a block, bytes of a block)
 TYPES = {"f32": (0, 1, 4), "bf16": (30, 1, 2), "q8_0": (8, 32, 34),
@@ -37,7 +38,20 @@ def string(text):
     return struct.pack("<Q", len(data)) + data
 
 
+def array(values):
+    """Of strings, floats or integers."""
+    if isinstance(values[0], str):
+        kind, data = KEY_STRING, b"".join(map(string, values))
+    else:
+        kind, letter = ((KEY_F32, "f") if isinstance(values[0], float) else
+                        (KEY_I32, "i"))
+        data = struct.pack(f"<{len(values)}{letter}", *values)
+    return struct.pack("<IQ", kind, len(values)) + data
+
+
 def pair(key, value):
+    if isinstance(value, list):
+        return string(key) + struct.pack("<I", KEY_ARRAY) + array(value)
     if isinstance(value, str):
         return string(key) + struct.pack("<I", KEY_STRING) + string(value)
     if isinstance(value, float):
@@ -63,6 +77,19 @@ def keys(name, s, dtype):
     else:
         out["gpt2.attention.layer_norm_epsilon"] = 1e-5
     return out
+
+
+def vocabulary(count):
+    """Three control tokens, the bytes, and words, of no language."""
+    tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{i:02X}>" for i in range(256)]
+    kinds = [2, 3, 3] + [6] * 256
+    tokens += [f"\u2581w{i}" for i in range(len(tokens), count)]
+    return {"tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": tokens,
+            "tokenizer.ggml.scores": [float(-i) for i in range(count)],
+            "tokenizer.ggml.token_type": kinds + [1] * (count - len(kinds)),
+            "tokenizer.ggml.unknown_token_id": 0,
+            "tokenizer.ggml.bos_token_id": 1,
+            "tokenizer.ggml.eos_token_id": 2}
 
 
 def tensors(s):
@@ -145,12 +172,17 @@ def lay_out(s, dtype):
     return table, plan
 
 
-def write(path, name, dtype):
-    """The file has its name only when it is whole."""
+def write(path, name, dtype, has_vocabulary=False):
+    """The file has its name only when it is whole.
+
+    @param has_vocabulary  for programs that make text of ids.
+    """
     s = SHAPES[name]
     rng = np.random.default_rng(1)
     table, plan = lay_out(s, dtype)
     known = keys(name, s, dtype)
+    if has_vocabulary:
+        known.update(vocabulary(s["vocab"]))
     head = b"GGUF" + struct.pack("<IQQ", 3, len(plan), len(known))
     head += b"".join(pair(k, v) for k, v in known.items()) + table
     with open(path + ".part", "wb") as f:

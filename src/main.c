@@ -53,7 +53,9 @@ static void set_signals(void)
     set_handler(SIGTERM, on_signal);
     set_handler(SIGUSR1, on_signal);
     set_handler(SIGALRM, on_alarm);
+    /* Both are told by the write that fails, which knows the file. */
     set_handler(SIGPIPE, SIG_IGN);
+    set_handler(SIGXFSZ, SIG_IGN);
 }
 
 /* A closed stdin, stdout or stderr would give its number to the next file that

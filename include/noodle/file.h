@@ -50,6 +50,10 @@ ndl_status ndl_file_part_commit(ndl_file_part *p);
 /** Remove the part if it was not committed.  Safe on a zeroed struct. */
 void ndl_file_part_discard(ndl_file_part *p);
 
+/** Make the names in the folder of `path` survive a power cut, if that can be.
+ */
+void ndl_file_sync_folder(const char *path);
+
 /**
  * Map errno to a status and store "PATH: cause" with `verb` ("open", "read").
  * @return NDL_ENOINPUT (ENOENT, ENOTDIR), NDL_EPERM (EACCES, EPERM),

@@ -24,6 +24,13 @@ ndl_status ndl_json_parse(json_t **out, const char *text, size_t n,
                           const char *what);
 
 /**
+ * Parse one line of a file of lines: any value, also one that is no object.
+ * @return NDL_OK; NDL_EDATA with the column; the message has no name in front,
+ * the caller knows the line.
+ */
+ndl_status ndl_json_parse_line(json_t **out, const char *text, size_t n);
+
+/**
  * Read a file whole and parse it.
  *
  * @param max_bytes  refuse larger files (NDL_EDATA).

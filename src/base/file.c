@@ -128,8 +128,7 @@ ndl_status ndl_file_part_open(ndl_file_part *p, const char *path)
     return st;
 }
 
-/* The rename itself must survive a power cut: fsync the folder too. */
-static void sync_folder(const char *path)
+void ndl_file_sync_folder(const char *path)
 {
     char *copy = strdup(path);
     if (!copy) return;
@@ -152,7 +151,8 @@ ndl_status ndl_file_part_commit(ndl_file_part *p)
     if (st == NDL_OK && rename(p->part_path, p->path) != 0)
         st = ndl_file_fail(p->path, "rename the finished file to it", errno);
     if (st == NDL_OK) {
-        sync_folder(p->path);
+        /* The rename itself must survive a power cut. */
+        ndl_file_sync_folder(p->path);
         free(p->part_path);
         p->part_path = NULL;
     }

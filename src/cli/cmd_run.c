@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "answers.h"
 #include "commands.h"
 #include "noodle/file.h"
 #include "noodle/log.h"
@@ -16,7 +17,19 @@
 #include "session_options.h"
 #include "texts.h"
 
-enum { DEFAULT_CONTEXT = 4096, DEFAULT_PARALLEL = 16 };
+enum {
+    DEFAULT_CONTEXT = 4096,
+    DEFAULT_PARALLEL = 16,
+    DEFAULT_PARALLEL_REQUESTS = 32
+};
+
+/* What a session is to do, and who hears of it. */
+typedef struct work {
+    const ndl_request *requests; /* (n) */
+    int n, context;
+    ndl_client client;
+    const ndl_stop *stop;
+} work;
 
 /* What a run needs of the weights file on rank 0. */
 typedef struct model_file {
@@ -132,50 +145,32 @@ static ndl_status make_folder(const char *dir)
                     strerror(err));
 }
 
-static int sequences(const ndl_options *o, const ndl_texts *t)
+static int sequences(const ndl_options *o, int n_requests)
 {
-    int n = o->parallel > 0 ? o->parallel : DEFAULT_PARALLEL;
-    if (n > t->n) n = t->n;
+    int n = o->parallel > 0 ? o->parallel
+            : o->requests   ? DEFAULT_PARALLEL_REQUESTS
+                            : DEFAULT_PARALLEL;
+    if (n > n_requests) n = n_requests;
     /* A group's decode rows go in one batch. */
     return n > o->rows ? o->rows : n;
 }
 
 /* One request as the strategies see it: the mean of all. */
-static ndl_workload workload_of(const ndl_texts *t, const ndl_options *o)
+static ndl_workload workload_of(const work *w, const ndl_options *o)
 {
     int64_t prompt = 0, fresh = 0;
-    for (int i = 0; i < t->n; i++) {
-        prompt += t->requests[i].n_prompt;
-        fresh += t->requests[i].max_new;
+    for (int i = 0; i < w->n; i++) {
+        prompt += w->requests[i].n_prompt;
+        fresh += w->requests[i].max_new;
     }
-    return (ndl_workload){ .prompt_tokens = (int)(prompt / t->n),
-                           .new_tokens = (int)(fresh / t->n),
-                           .sequences = sequences(o, t),
+    return (ndl_workload){ .prompt_tokens = (int)(prompt / w->n),
+                           .new_tokens = (int)(fresh / w->n),
+                           .sequences = sequences(o, w->n),
                            .chunk_rows = o->rows };
 }
 
-static ndl_status run(ndl_cli *cli, ndl_texts *t,
-                      const ndl_session_setup *setup)
-{
-    ndl_session_result result = { .start_sec = cli->start_sec };
-    cli->session_ran = true;
-    ndl_status st = ndl_session_lead(setup, &result);
-    if (result.end_sec > 0.0) { /* it ran: nothing that was written is lost */
-        ndl_texts_end(t);
-        ndl_output_finish(&t->output);
-        fputc('\n', stderr);
-        ndl_run_report_print(t, &result, stderr);
-        const ndl_status delivered = deliver(cli->options, t, &result);
-        if (st == NDL_OK) st = delivered;
-        ndl_output_finish(&t->output);
-        if (st == NDL_OK) st = t->output.stop.status;
-    }
-    ndl_session_result_fini(&result);
-    return st;
-}
-
-static ndl_status lead(ndl_cli *cli, const model_file *f, ndl_texts *t,
-                       int context)
+static ndl_status lead(ndl_cli *cli, const model_file *f, const work *w,
+                       ndl_session_result *result)
 {
     const ndl_options *o = cli->options;
     ndl_session_options *more = calloc(1, sizeof *more);
@@ -187,27 +182,59 @@ static ndl_status lead(ndl_cli *cli, const model_file *f, ndl_texts *t,
         .model = &f->model,
         .mix = f->mix,
         .split = o->split,
-        .workload = workload_of(t, o),
+        .workload = workload_of(w, o),
         .n_threads = o->threads,
-        .context = context,
-        .n_slots = sequences(o, t),
+        .context = w->context,
+        .n_slots = sequences(o, w->n),
         .max_rows = o->rows,
-        .requests = t->requests,
-        .n_requests = t->n,
-        .client = ndl_texts_client(t),
+        .requests = w->requests,
+        .n_requests = w->n,
+        .client = w->client,
         .on_probe = on_probe,
         .on_plan = on_plan,
         .on_ready = on_ready,
         .on_load = ndl_progress_line_show,
         .arg = &loading,
-        .stop = &t->output.stop,
+        .stop = w->stop,
         .signal = cli->signal,
     };
     ndl_status st = ndl_session_options_fill(more, o, &setup);
-    if (st == NDL_OK) st = run(cli, t, &setup);
+    if (st == NDL_OK) {
+        cli->session_ran = true;
+        st = ndl_session_lead(&setup, result);
+    }
     ndl_session_options_fini(more);
     free(more);
     return st;
+}
+
+/* It ran: nothing that was written is lost. */
+static ndl_status show_texts(const ndl_options *o, ndl_texts *t,
+                             const ndl_session_result *r)
+{
+    ndl_texts_end(t);
+    ndl_output_finish(&t->output);
+    fputc('\n', stderr);
+    ndl_run_report_print(t, r, stderr);
+    const ndl_status delivered = deliver(o, t, r);
+    ndl_output_finish(&t->output);
+    return delivered == NDL_OK ? t->output.stop.status : delivered;
+}
+
+static ndl_status run_texts(ndl_cli *cli, const model_file *f, ndl_texts *t,
+                            int context)
+{
+    const work w = { .requests = t->requests,
+                     .n = t->n,
+                     .context = context,
+                     .client = ndl_texts_client(t),
+                     .stop = &t->output.stop };
+    ndl_session_result r = { .start_sec = cli->start_sec };
+    ndl_status st = lead(cli, f, &w, &r);
+    const ndl_status shown =
+        r.end_sec > 0.0 ? show_texts(cli->options, t, &r) : NDL_OK;
+    ndl_session_result_fini(&r);
+    return st == NDL_OK ? shown : st;
 }
 
 /* -s -1: a seed of this moment, told so that the run can be repeated. */
@@ -221,7 +248,7 @@ static void choose_seed(ndl_options *o)
     fprintf(stderr, "seed %lld\n", (long long)o->seed);
 }
 
-ndl_status ndl_cmd_run(ndl_cli *cli)
+static ndl_status run_prompts(ndl_cli *cli)
 {
     ndl_options o = *cli->options;
     model_file f = { 0 };
@@ -234,9 +261,76 @@ ndl_status ndl_cmd_run(ndl_cli *cli)
     NDL_TRY_GOTO(done, st, ndl_texts_read(&t, &o, f.tokenizer, &f.model));
     NDL_TRY_GOTO(done, st, ndl_texts_fit(&t, limit, &context));
     if (o.out) NDL_TRY_GOTO(done, st, make_folder(o.out));
-    st = lead(cli, &f, &t, context);
+    st = run_texts(cli, &f, &t, context);
 done:
     ndl_texts_fini(&t);
     close_model(&f);
     return st;
+}
+
+static ndl_status check_requests(const ndl_options *o)
+{
+    if (!o->requests)
+        return NDL_FAIL(NDL_EUSAGE, "-o: is where the answers to --requests "
+                                    "go: texts go to stdout, or with --out "
+                                    "into a folder");
+    if (!o->results)
+        return NDL_FAIL(NDL_EUSAGE, "--requests: give -o OUT.jsonl too, where "
+                                    "the answers go");
+    if (o->prompt || o->file || o->prompts || o->prompt_ids || o->out ||
+        o->json)
+        return NDL_FAIL(NDL_EUSAGE, "--requests: give it without -p, -f, "
+                                    "--prompts, --prompt-ids, --out and "
+                                    "--json");
+    if (o->seed < 0)
+        return NDL_FAIL(NDL_EUSAGE, "-s -1: another start could not go on with "
+                                    "--requests: give a number");
+    return NDL_OK;
+}
+
+/* The model is not needed if all is answered already. */
+static ndl_status run_rest(ndl_cli *cli, model_file *f, ndl_answers *a)
+{
+    ndl_session_result r = { .start_sec = cli->start_sec };
+    int limit = 0, context = 0;
+    if (ndl_answers_left(a) == 0) return NDL_OK;
+    NDL_TRY(open_model(f, cli->options));
+    NDL_TRY(context_limit(cli->options, &f->model, &limit));
+    NDL_TRY(ndl_answers_prepare(a, f->tokenizer, &f->model, limit, &context));
+    const work w = { .requests = a->requests,
+                     .n = a->n,
+                     .context = context,
+                     .client = ndl_answers_client(a),
+                     .stop = &a->stop };
+    if (w.n == 0) return NDL_OK;
+    const ndl_status st = lead(cli, f, &w, &r);
+    if (r.end_sec > 0.0) {
+        fputc('\n', stderr);
+        ndl_run_report_stages(&r, stderr);
+    }
+    ndl_session_result_fini(&r);
+    return st;
+}
+
+static ndl_status run_requests(ndl_cli *cli)
+{
+    ndl_answers a = { 0 };
+    model_file f = { 0 };
+    ndl_status st = NDL_OK;
+    NDL_TRY_GOTO(done, st, check_requests(cli->options));
+    NDL_TRY_GOTO(done, st, ndl_answers_begin(&a, cli->options, cli->signal));
+    st = run_rest(cli, &f, &a);
+    const ndl_status ended = ndl_answers_end(&a);
+    if (st == NDL_OK) st = ended;
+    ndl_answers_print(&a, stderr);
+done:
+    ndl_answers_fini(&a);
+    close_model(&f);
+    return st;
+}
+
+ndl_status ndl_cmd_run(ndl_cli *cli)
+{
+    const ndl_options *o = cli->options;
+    return o->requests || o->results ? run_requests(cli) : run_prompts(cli);
 }

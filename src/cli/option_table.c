@@ -33,6 +33,12 @@ const ndl_option ndl_option_table[] = {
       "a file with the text to score" },
     { "--prompts", NDL_OPTION_TEXT, AT(prompts), RUN, NULL, 0, 0, "FILE",
       "a file with one prompt a line; all are run" },
+    { "--requests", NDL_OPTION_TEXT, AT(requests), RUN, NULL, 0, 0,
+      "FILE.jsonl", "a file with one request a line; all are run, and the "
+      "answers go to -o" },
+    { "-o, --output", NDL_OPTION_TEXT, AT(results), RUN, NULL, 0, 0,
+      "OUT.jsonl", "with --requests: one answer a line; what is there already "
+      "is not run again" },
     { "--prompt-ids", NDL_OPTION_TEXT, AT(prompt_ids), RUN, NULL, 0, 0,
       "1,2,3", "the prompt as token ids, taken as they are" },
     { "-n, --predict, --n-predict", NDL_OPTION_INT, AT(predict), RUN, "128",
@@ -102,7 +108,7 @@ const ndl_option ndl_option_table[] = {
       "rows in one pipeline step, at most" },
     { "-np, --parallel", NDL_OPTION_INT, AT(parallel), RUN | PROFILE | PLAN,
       "0", 0, 65536, "N", "sequences at the same time; 0: the prompts, at most "
-      "16; plan: 16" },
+      "16 (--requests: 32); plan: 16" },
     { "--split", NDL_OPTION_TEXT, AT(split), RUN | LOGITS | EVAL, NULL, 0, 0,
       "3,2,3",
       "blocks of each stage; the embedding goes with the first, the head with "
@@ -215,7 +221,24 @@ const ndl_command_entry ndl_command_table[] = {
       "ranks, the split, the threads or the other prompts.\n\n"
       "  mpirun -np 4 noodle-mpi run -m llama.h5 -p \"Once upon a time\"\n"
       "  mpirun -np 3 noodle-mpi run -m llama.h5 --prompts ask.txt --out said\n"
-      "  noodle-mpi run -m gpt2.h5 -f essay.txt --temp 0 --json\n" },
+      "  noodle-mpi run -m gpt2.h5 -f essay.txt --temp 0 --json\n"
+      "  mpirun -np 9 noodle-mpi run -m llama.h5 --requests ask.jsonl \\\n"
+      "      -o said.jsonl\n\n"
+      "--requests takes thousands.  A line of FILE.jsonl is a prompt, an\n"
+      "object with one, or a line of an OpenAI batch file:\n\n"
+      "  \"Once upon a time\"\n"
+      "  {\"custom_id\": \"a\", \"prompt\": \"Yes.\", \"max_tokens\": 20}\n"
+      "  {\"custom_id\": \"b\", \"url\": \"/v1/completions\","
+      " \"body\": {...}}\n\n"
+      "It may say prompt (text, or a list of ids), max_tokens, temperature,\n"
+      "top_p, top_k, min_p, seed, stop (up to 4 strings), logprobs (0 to 20)\n"
+      "and ignore_eos; what it leaves out is as in the options.  Each gets\n"
+      "one line in OUT.jsonl as soon as it is done: with its custom_id\n"
+      "(\"line-17\" if it has none), and a response, or an error if the line\n"
+      "is bad or its prompt too long.  Such errors end nothing, and the exit\n"
+      "code is 0.  Whatever ends the run, the same command goes on with what\n"
+      "is left.  To have a request run again, remove its line from\n"
+      "OUT.jsonl.\n" },
     [NDL_CMD_IMPORT] = { "import", "HF_DIR", 1, 1,
       "make a weights file from a Hugging Face directory",
       "HF_DIR holds config.json, tokenizer.json and model.safetensors or\n"

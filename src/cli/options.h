@@ -52,6 +52,7 @@ typedef struct ndl_options {
     const char *shape, *nodes, *profile, *strategy, *order, *stage_limit;
     const char *read, *keep, *against, *logits_file;
     const char *type_k, *type_v; /* of the KV cache */
+    const char *requests, *results;
     ndl_options_list emulate, pin;
     int stride, windows;
     int prompt_tokens, new_tokens, min_stages, max_stages;

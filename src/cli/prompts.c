@@ -4,6 +4,7 @@
 
 #include "ids.h"
 #include "noodle/file.h"
+#include "prompt_ids.h"
 #include "texts.h"
 
 enum { MAX_PROMPT_BYTES = 1 << 30 };
@@ -109,40 +110,14 @@ static ndl_status collect(ndl_texts *t, const ndl_model *model)
     return add_prompt(t, own_prompt, sizeof own_prompt - 1);
 }
 
-/* The post-processor's prefix (BOS), then the text; special tokens in it are
- * only text, so that a prompt cannot inject them. */
 static ndl_status encode(ndl_texts *t, int i)
 {
     ndl_text *x = &t->all[i];
     char name[512];
-    int32_t prefix[8], *ids = NULL;
-    size_t n = 0;
     if (x->ids) return NDL_OK;
-    ndl_texts_name(t, i, name, sizeof name);
-    ndl_status_clear();
-    const ndl_status st = ndl_tokenizer_encode(
-        t->tokenizer, x->prompt, strlen(x->prompt), false, &ids, &n);
-    if (st != NDL_OK) {
-        char why[NDL_STATUS_MESSAGE_MAX];
-        memcpy(why, ndl_status_message(), sizeof why);
-        ndl_status_clear();
-        return NDL_FAIL(st, "%s: %.500s", name, why);
-    }
-    const size_t n_prefix = (size_t)ndl_tokenizer_prefix(t->tokenizer, prefix);
-    x->ids = malloc((n_prefix + n + 1) * sizeof *ids);
-    if (x->ids) {
-        memcpy(x->ids, prefix, n_prefix * sizeof *ids);
-        if (n) memcpy(x->ids + n_prefix, ids, n * sizeof *ids);
-        x->n_ids = n_prefix + n;
-    }
-    free(ids);
-    if (!x->ids) return NDL_FAIL(NDL_EOS, "%s: out of memory", name);
-    if (x->n_ids == 0)
-        return NDL_FAIL(NDL_EDATA,
-                        "%s: is empty: the model needs at least one token to "
-                        "start from",
-                        name);
-    return NDL_OK;
+    return ndl_prompt_ids_encode(t->tokenizer,
+                                 ndl_texts_name(t, i, name, sizeof name),
+                                 x->prompt, &x->ids, &x->n_ids);
 }
 
 static ndl_request request_of(const ndl_texts *t, const ndl_text *x,

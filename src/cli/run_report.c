@@ -54,18 +54,16 @@ static void print_rates(const ndl_texts *t, const ndl_timings *s, FILE *out)
                 1e3 * s->ttft_median_sec, 1e3 * s->ttft_max_sec, t->n);
 }
 
-void ndl_run_report_print(const ndl_texts *t, const ndl_session_result *r,
-                          FILE *out)
+void ndl_run_report_stages(const ndl_session_result *r, FILE *out)
 {
-    const ndl_timings s = ndl_timings_of(t, r);
-    print_rates(t, &s, out);
+    const double total_sec = r->end_sec - r->ready_sec;
     fprintf(out, "%-5s  %4s  %8s  %9s  %7s  %7s  %7s  %10s  %10s  %10s\n",
             "stage", "rank", "batches", "rows", "busy", "wait", "send", "in",
             "out", "peak RSS");
     for (int i = 0; i < r->plan.n_stages; i++) {
         const ndl_wire_totals *w = &r->totals[i];
         char in[32], sent[32], rss[32];
-        const double share = s.total_sec > 0.0 ? 100.0 / s.total_sec : 0.0;
+        const double share = total_sec > 0.0 ? 100.0 / total_sec : 0.0;
         fprintf(out,
                 "%-5d  %4d  %8llu  %9llu  %5.1f %%  %5.1f %%  %5.1f %%  %10s  "
                 "%10s  %10s\n",
@@ -83,7 +81,15 @@ void ndl_run_report_print(const ndl_texts *t, const ndl_session_result *r,
     fputc('\n', out);
     if (r->plan.n_stages > 0 && r->plan.stages[0].rank != 0)
         fprintf(out, "rank 0 used %.2f %% of a core\n",
-                s.total_sec > 0 ? 100.0 * r->rank0_cpu_sec / s.total_sec : 0.0);
+                total_sec > 0 ? 100.0 * r->rank0_cpu_sec / total_sec : 0.0);
+}
+
+void ndl_run_report_print(const ndl_texts *t, const ndl_session_result *r,
+                          FILE *out)
+{
+    const ndl_timings s = ndl_timings_of(t, r);
+    print_rates(t, &s, out);
+    ndl_run_report_stages(r, out);
 }
 
 static json_t *ids_json(const int32_t *ids, size_t n)

@@ -20,6 +20,9 @@ typedef struct ndl_timings {
 
 ndl_timings ndl_timings_of(const ndl_texts *t, const ndl_session_result *r);
 
+/** Per stage, busy, wait and bytes moved. */
+void ndl_run_report_stages(const ndl_session_result *r, FILE *out);
+
 /** Timings and, per stage, busy, wait and bytes moved. */
 void ndl_run_report_print(const ndl_texts *t, const ndl_session_result *r,
                           FILE *out);
