@@ -138,6 +138,8 @@ int main(int argc, char **argv)
 {
     ndl_comm *comm = NULL;
     guard_standard_files();
+    /* Shared memory may be refused by a limit on files already here. */
+    set_handler(SIGXFSZ, SIG_IGN);
     ndl_status st = start_mpi(&argc, &argv, &comm);
     set_signals(); /* after MPI, which has handlers of its own */
     ndl_fp_setup();

@@ -73,6 +73,10 @@ void ndl_coordinator_destroy(ndl_coordinator **c);
 /** Do what can be done.  @return true if anything moved. */
 bool ndl_coordinator_step(ndl_coordinator *c);
 
+/** While this process computes a step of the stage that it hosts too: the
+ * other ranks must not think that rank 0 is gone. */
+void ndl_coordinator_keep_alive(ndl_coordinator *c);
+
 /** End early: finish the batches in flight, then stop with `status`. */
 void ndl_coordinator_stop(ndl_coordinator *c, ndl_status status);
 

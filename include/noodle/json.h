@@ -30,6 +30,9 @@ ndl_status ndl_json_parse(json_t **out, const char *text, size_t n,
  */
 ndl_status ndl_json_parse_line(json_t **out, const char *text, size_t n);
 
+/** The same of a line that this program wrote: texts may hold zero bytes. */
+ndl_status ndl_json_parse_own(json_t **out, const char *text, size_t n);
+
 /**
  * Read a file whole and parse it.
  *

@@ -27,6 +27,9 @@ typedef struct ndl_stage_setup {
     double spin_sec;              /* of the thread pool            */
     ndl_progress_fn progress;     /* of loading, or NULL           */
     void *progress_arg;
+    void (*meanwhile)(void *arg); /* called while a batch is computed, at least
+                                     every few milliseconds; or NULL */
+    void *meanwhile_arg;
 } ndl_stage_setup;
 
 /**

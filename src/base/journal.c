@@ -25,7 +25,6 @@ struct ndl_journal {
 static ndl_status open_file(ndl_journal *j)
 {
     struct stat st;
-    const bool is_new = access(j->path, F_OK) != 0;
     /* O_NONBLOCK: a pipe without a reader is refused below, not waited for. */
     j->fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK,
                  0666);
@@ -44,7 +43,8 @@ static ndl_status open_file(ndl_journal *j)
                         "%s: is not a plain file: results go to one, from "
                         "which a later start reads what is done",
                         j->path);
-    if (is_new) ndl_file_sync_folder(j->path);
+    /* Also of a file that is there: who made it may have died before. */
+    ndl_file_sync_folder(j->path);
     return NDL_OK;
 }
 
@@ -114,6 +114,8 @@ static ndl_status begin(ndl_journal *j, const ndl_journal_setup *setup)
     const ndl_status st = read_lines(j, setup, lines);
     ndl_lines_close(&lines);
     NDL_TRY(st);
+    /* Who wrote these lines may have died before they were on the disk. */
+    j->is_dirty = j->size > 0;
     return drop_torn_line(j);
 }
 

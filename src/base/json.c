@@ -19,16 +19,27 @@ ndl_status ndl_json_parse(json_t **out, const char *text, size_t n,
     return NDL_OK;
 }
 
-ndl_status ndl_json_parse_line(json_t **out, const char *text, size_t n)
+static ndl_status parse_line(json_t **out, const char *text, size_t n,
+                             size_t flags)
 {
     json_error_t err;
-    json_t *j =
-        json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &err);
+    json_t *j = json_loadb(
+        text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | flags, &err);
     if (!j)
         return NDL_FAIL(NDL_EDATA, "column %d: not valid JSON: %s", err.column,
                         err.text);
     *out = j;
     return NDL_OK;
+}
+
+ndl_status ndl_json_parse_line(json_t **out, const char *text, size_t n)
+{
+    return parse_line(out, text, n, 0);
+}
+
+ndl_status ndl_json_parse_own(json_t **out, const char *text, size_t n)
+{
+    return parse_line(out, text, n, JSON_ALLOW_NUL);
 }
 
 ndl_status ndl_json_load(json_t **out, const char *path, size_t max_bytes)

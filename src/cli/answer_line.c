@@ -181,7 +181,7 @@ ndl_status ndl_answer_line_read(const ndl_line *line, const char *path,
     json_t *all = NULL;
     const char *id = NULL, *digits = NULL;
     char *own = NULL;
-    if (ndl_json_parse_line(&all, line->text, line->n) != NDL_OK)
+    if (ndl_json_parse_own(&all, line->text, line->n) != NDL_OK)
         return not_ours(line, path);
     ndl_status st = NDL_OK;
     if (json_unpack(all, "{ss ss}", "custom_id", &id, "request_hash",

@@ -83,7 +83,9 @@ static void on_finish(void *arg, int request, ndl_finish why, double now)
     if (!x || a->stop.requested) return;
     /* What the end of the run has cut short is no answer: it is run again. */
     if (why == NDL_FINISH_STOPPED && !x->is_stopped) return;
-    note(a, write_line(a, request, why));
+    const ndl_status st = write_line(a, request, why);
+    note(a, st);
+    if (st != NDL_OK) return;
     a->tally.n_finished++;
     a->tally.finished_limit += a->requests[request].max_new;
     a->tally.finished_done += x->n_out;

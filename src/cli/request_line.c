@@ -302,12 +302,13 @@ static void set_defaults(ndl_request_line *x, const ndl_options *o)
 static uint64_t hash_of(const ndl_request_line *x, const char *text, size_t n,
                         const ndl_options *o)
 {
-    char rest[256];
+    char rest[512];
     const char *model = o->model ? strrchr(o->model, '/') : NULL;
     model = model ? model + 1 : o->model ? o->model : "";
-    snprintf(rest, sizeof rest, "%d %d %.9g %d %.9g %.9g %lld %s", o->predict,
-             o->ignore_eos, o->temperature, o->top_k, o->top_p, o->min_p,
-             (long long)o->seed, model);
+    snprintf(rest, sizeof rest, "%d %d %.9g %d %.9g %.9g %lld %d %s %s %s",
+             o->predict, o->ignore_eos, o->temperature, o->top_k, o->top_p,
+             o->min_p, (long long)o->seed, o->context,
+             o->type_k ? o->type_k : "", o->type_v ? o->type_v : "", model);
     const uint64_t seed = ndl_hash_bytes(rest, strlen(rest), 0);
     const uint64_t name =
         ndl_hash_bytes(x->custom_id, strlen(x->custom_id), seed);

@@ -296,7 +296,10 @@ static ndl_status find_silence(const ndl_coordinator *c, double now)
         c->phase == STOPPING || ndl_scheduler_in_flight(c->scheduler) > 0;
     const double work = ndl_registry_last_work(c->registry);
     const double last = work > c->last_progress ? work : c->last_progress;
-    NDL_TRY(ndl_registry_find_silent(c->registry, now));
+    /* A file of logits goes to the disk at the end, and nothing is told
+     * meanwhile. */
+    if (c->phase != STOPPING || c->job->logits[0] == '\0')
+        NDL_TRY(ndl_registry_find_silent(c->registry, now));
     if (!waits || now - last < LOST_SEC) return NDL_OK;
     return NDL_FAIL(NDL_ETEMP,
                     "no stage has worked for %.0f s, though there is work: a "
@@ -304,17 +307,29 @@ static ndl_status find_silence(const ndl_coordinator *c, double now)
                     now - last);
 }
 
-static void watch_time(ndl_coordinator *c)
+static void tell_alive(ndl_coordinator *c)
 {
     const double now = ndl_comm_now(c->comm);
+    if (now - c->last_alive <= ALIVE_EVERY_SEC || !orders_sent(c)) return;
+    c->last_alive = now;
+    give_order(c, NDL_ORDER_ALIVE);
+}
+
+/* @param begun  when this step began: what it has done itself since, waiting
+ *               for a disk, is nobody's silence */
+static void watch_time(ndl_coordinator *c, double begun)
+{
     if (c->phase >= ABORTING) return;
-    const ndl_status st = find_silence(c, now);
+    const ndl_status st = find_silence(c, begun);
     if (st != NDL_OK)
         abort_run(c, st);
-    else if (now - c->last_alive > ALIVE_EVERY_SEC && orders_sent(c)) {
-        c->last_alive = now;
-        give_order(c, NDL_ORDER_ALIVE);
-    }
+    else
+        tell_alive(c);
+}
+
+void ndl_coordinator_keep_alive(ndl_coordinator *c)
+{
+    if (c->phase < ABORTING) tell_alive(c);
 }
 
 /* The end: all totals are here, or nobody waits for them any longer. */
@@ -357,11 +372,12 @@ bool ndl_coordinator_step(ndl_coordinator *c)
 {
     if (c->phase == OVER) return false;
     settle_sends(c);
+    const double begun = ndl_comm_now(c->comm);
     bool moved = hear_reports(c);
     while (c->phase == RUNNING && hear_tokens(c)) moved = true;
     moved = send_batches(c) || moved;
     moved = maybe_stop(c) || moved;
-    watch_time(c);
+    watch_time(c, begun);
     settle(c);
     tell_progress(c, PROGRESS_SEC);
     moved = close_run(c) || moved;

@@ -8,6 +8,7 @@
 #include "noodle/clock.h"
 #include "noodle/hardware.h"
 #include "noodle/log.h"
+#include "noodle/message.h"
 #include "noodle/profiling.h"
 #include "noodle/slow_links.h"
 #include "noodle/stage.h"
@@ -81,6 +82,13 @@ static ndl_status heed_load(void *arg, uint64_t done, uint64_t all)
     return p->on_load ? p->on_load(p->on_load_arg, done, all) : NDL_OK;
 }
 
+/* Rank 0 has both pumps in one thread. */
+static void keep_alive(void *arg)
+{
+    const pumps *p = arg;
+    if (p->coordinator) ndl_coordinator_keep_alive(p->coordinator);
+}
+
 static ndl_status make_stage(pumps *p, const ndl_wire_job *job,
                              const ndl_wire_place *places)
 {
@@ -97,7 +105,9 @@ static ndl_status make_stage(pumps *p, const ndl_wire_job *job,
                                     .index = index,
                                     .spin_sec = spin,
                                     .progress = heed_load,
-                                    .progress_arg = p };
+                                    .progress_arg = p,
+                                    .meanwhile = keep_alive,
+                                    .meanwhile_arg = p };
     return ndl_stage_create(&p->stage, &setup);
 }
 
@@ -133,11 +143,14 @@ typedef struct idler {
 static ndl_status idle_step(ndl_comm *comm, idler *w, bool *left)
 {
     bool done = false;
+    size_t len = 0;
     if (!w->op.is_active)
         NDL_TRY(ndl_comm_recv_begin(comm, &w->op, 0, NDL_TAG_ORDER, &w->order,
                                     sizeof w->order));
-    NDL_TRY(ndl_comm_test(comm, &w->op, &done, NULL));
+    NDL_TRY(ndl_comm_test(comm, &w->op, &done, &len));
     if (!done) return NDL_OK;
+    if (!ndl_message_order_is_valid(&w->order, len))
+        return NDL_FAIL(NDL_EPROTO, "rank %d got a bad order", comm->rank);
     w->last_word = ndl_comm_now(comm);
     *left = w->order.kind != NDL_ORDER_ALIVE;
     return *left ? w->order.status : NDL_OK;

@@ -44,6 +44,8 @@ struct ndl_stage {
     int index, prev, next; /* ranks; next of the last stage is 0 */
     bool first, last;
     bool is_made; /* messages may come and go */
+    void (*meanwhile)(void *arg);
+    void *meanwhile_arg;
     ndl_message_batch_limits limits;
     uint32_t target_bytes; /* of a row: what it says follows it */
 
@@ -159,7 +161,9 @@ static bool poll(ndl_stage *s)
 
 static void poll_hook(void *arg)
 {
-    poll(arg);
+    ndl_stage *s = arg;
+    poll(s);
+    if (s->meanwhile && s->is_made) s->meanwhile(s->meanwhile_arg);
 }
 
 static void send_out(ndl_stage *s, box *b, size_t len, ndl_tag tag)
@@ -494,6 +498,8 @@ ndl_status ndl_stage_create(ndl_stage **out, const ndl_stage_setup *setup)
     s->first = i == 0;
     s->last = i == n - 1;
     s->target_bytes = s->job->want_scores ? sizeof(int32_t) : 0;
+    s->meanwhile = setup->meanwhile;
+    s->meanwhile_arg = setup->meanwhile_arg;
     s->reports.comm = s->comm;
     s->reports.clock = &s->clock;
     s->reports.sessions = &s->sessions;

@@ -10,13 +10,19 @@ static size_t lines(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
+/* At the end all slots may be open. */
+static size_t closed_cap(const ndl_wire_job *job)
+{
+    return NDL_STAGE_CLOSED + (size_t)job->n_slots;
+}
+
 size_t ndl_stage_sessions_bytes(const ndl_wire_job *job)
 {
     return lines(job->n_slots * sizeof(ndl_span)) +
            lines(job->n_slots * sizeof(uint64_t)) +
            lines(job->n_pages * sizeof(uint64_t)) +
            lines(job->n_slots * sizeof(ndl_wire_account)) +
-           lines(NDL_STAGE_CLOSED * sizeof(ndl_wire_account));
+           lines(closed_cap(job) * sizeof(ndl_wire_account));
 }
 
 void ndl_stage_sessions_init(ndl_stage_sessions *s, ndl_arena *arena,
@@ -28,7 +34,7 @@ void ndl_stage_sessions_init(ndl_stage_sessions *s, ndl_arena *arena,
     s->written_in =
         ndl_arena_alloc(arena, job->n_pages * sizeof *s->written_in);
     s->open = ndl_arena_alloc(arena, job->n_slots * sizeof *s->open);
-    s->closed = ndl_arena_alloc(arena, NDL_STAGE_CLOSED * sizeof *s->closed);
+    s->closed = ndl_arena_alloc(arena, closed_cap(job) * sizeof *s->closed);
 }
 
 /* Rank 0 takes accounts much faster than sequences end; if it does not, that
@@ -37,7 +43,7 @@ static void close_account(ndl_stage_sessions *s, uint32_t slot)
 {
     ndl_wire_account *a = &s->open[slot];
     if (a->steps == 0) return;
-    if (s->n_closed < NDL_STAGE_CLOSED)
+    if ((size_t)s->n_closed < closed_cap(s->job))
         s->closed[s->n_closed++] = *a;
     else
         s->n_lost++;

@@ -21,7 +21,7 @@ typedef struct ndl_stage_sessions {
     uint64_t *written_in;     /* (n_pages): the last batch that fills it */
     uint64_t n_batches;       /* by our own count */
     ndl_wire_account *open;   /* (n_slots) of the sequences that have one */
-    ndl_wire_account *closed; /* (CLOSED) to be told to rank 0 */
+    ndl_wire_account *closed; /* (CLOSED + n_slots) to be told to rank 0 */
     int n_closed;
     uint32_t n_lost;
 } ndl_stage_sessions;

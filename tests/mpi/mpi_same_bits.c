@@ -23,6 +23,7 @@ static ndl_comm *comm;
 static volatile sig_atomic_t no_signal;
 static char folder[] = "/tmp/ndl_bits_XXXXXX";
 static int n_sessions;
+static int64_t n_preemptions, n_hits;
 
 /* One session of the matrix. */
 typedef struct setting {
@@ -112,6 +113,8 @@ static void run(const setting *s, const ndl_request *requests, int n,
     const ndl_status st = ndl_session_lead(&setup, &result);
     if (st != NDL_OK) fprintf(stderr, "%s\n", ndl_status_message());
     CHECK(st == NDL_OK);
+    n_preemptions += result.counts.preemptions;
+    n_hits += result.counts.pages.hit_tokens;
     ndl_session_result_fini(&result);
     ndl_store_close(&store);
     n_sessions++;
@@ -222,16 +225,16 @@ static void find_truth_of(const char *path, int m, int c)
               t.requests[i].max_new);
 }
 
-/* Lengths around a page of 256, and what they share: nothing, a part of a page,
- * a page and more, all. */
+/* Lengths around a page of 256, of which several soon want a second one, and
+ * what they share: nothing, all, a page and more. */
 static void make_alike(void)
 {
-    static const int n[N_ALIKE] = { 250, 300, 300, 300, 250, 520, 260, 300 };
-    static const int common[N_ALIKE] = { 0, 0, 270, 100, 250, 300, 0, 300 };
+    static const int n[N_ALIKE] = { 250, 252, 254, 250, 300, 300, 300, 520 };
+    static const int common[N_ALIKE] = { 0, 0, 0, 250, 0, 270, 300, 300 };
     for (int i = 0; i < N_ALIKE; i++) {
         int32_t *p = t.alike_prompts[i];
         toy_prompt(200 + (uint64_t)i, p, n[i]);
-        memcpy(p, t.alike_prompts[common[i] > 250 ? 1 : 0],
+        memcpy(p, t.alike_prompts[i > 3 ? 4 : 0],
                (size_t)common[i] * sizeof *p);
         t.alike[i] = (ndl_request){ .prompt = p,
                                     .n_prompt = n[i],
@@ -345,14 +348,15 @@ static void lead(void)
                                 .threads = 1,
                                 .slots = 1 },
                     i, 1);
-    for (int m = 0; m < N_TOYS; m++) {
+    /* A third of the models for each number of ranks. */
+    for (int m = comm->size % 3; m < N_TOYS; m += 3) {
         /* A context takes three pages. */
         const setting few = { .toy = m,
                               .cpu = "",
-                              .rows = 48,
+                              .rows = 256,
                               .threads = 1,
                               .slots = 5,
-                              .pages = 3 + m % 3,
+                              .pages = 5,
                               .groups = m % 4 };
         setting all = few;
         all.pages = 0;
@@ -363,6 +367,7 @@ static void lead(void)
         all.no_reuse = false;
         check_alike(&all);
     }
+    CHECK(n_preemptions > 0 && n_hits > 0);
     printf("np %d: %d splits, %d sessions, all to the bit\n", comm->size,
            n_splits, n_sessions);
 }

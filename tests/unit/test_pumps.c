@@ -47,6 +47,7 @@ static void make_case(int t, int i)
     /* Most prompts are short; some cross a page of keys while they grow. */
     const int n = i == 0              ? 1
                   : i == 1            ? 254
+                  : i == 9 || i == 10 ? 243 + i
                   : i == 2 || i == 11 ? 300
                                       : between(1, 30);
     toy_prompt(random_bits(), g->prompt, n);
@@ -160,10 +161,13 @@ static world_setup random_setup(int t, ndl_request *requests)
     s.n_groups = between(0, 1) ? between(1, 5) : 0;
     s.stall_sec = between(0, 1) ? share() * 5e-3 : 0.0;
     s.no_reuse = between(0, 4) == 0;
+    /* All of them soon want a second page. */
+    const bool tight = s.n_pages > 0 && s.n_pages < 5 && between(0, 1);
     for (int i = 0; i < s.n_requests; i++) {
         /* Long prompts cost most of the time: fewer of them. */
         int k = between(0, N_CASES - 1);
-        if ((k < 3 || k == 11) && between(0, 2)) k = 3 + k % 3;
+        if ((k < 3 || k > 8) && between(0, 2)) k = 3 + k % 3;
+        if (tight) k = i % 3 ? 8 + i % 3 : 1;
         const given *g = &cases[t][k];
         requests[i] = g->r;
         if (g->r.max_new > 0 && between(0, 3) == 0) {

@@ -251,8 +251,8 @@ static void the_hash_is_that_of_the_line_its_name_and_the_options(void **state)
     (void)state;
     static const char line[] = "{\"prompt\":\"x\"}";
     const uint64_t hash = hash_of(line, &options);
-    ndl_options o[10];
-    for (int i = 0; i < 10; i++) o[i] = options;
+    ndl_options o[13];
+    for (int i = 0; i < 13; i++) o[i] = options;
     assert_true(hash_of(line, &o[0]) == hash);
     assert_true(hash_of("{\"prompt\":\"y\"}", &options) != hash);
     o[0].model = "/a/x.h5";
@@ -266,6 +266,10 @@ static void the_hash_is_that_of_the_line_its_name_and_the_options(void **state)
     o[8].model = "x.h5"; /* wherever it lies */
     for (int i = 0; i < 8; i++) assert_true(hash_of(line, &o[i]) != hash);
     assert_true(hash_of(line, &o[8]) == hash_of(line, &o[0]));
+    o[10].context = 99; /* a text may end there, or not fit */
+    o[11].type_k = "int8";
+    o[12].type_v = "int8";
+    for (int i = 10; i < 13; i++) assert_true(hash_of(line, &o[i]) != hash);
     o[9].threads = 3; /* changes no answer */
     assert_true(hash_of(line, &o[9]) == hash);
     ndl_request_line x = { 0 };
