@@ -198,34 +198,31 @@ static void cancelled_receive_leaves_the_message_to_the_next(ndl_comm *c)
 }
 
 /* A stage computes its next batch while the last one leaves: the pool's hook
- * tests now and then, and nothing waits. */
-static double send_while_computing(ndl_comm *c, const void *buf, size_t bytes)
+ * tests now and then, and nothing waits.  The time is what a machine may take
+ * that has much else to do; without progress no time would do. */
+static void send_while_computing(ndl_comm *c, const void *buf, size_t bytes)
 {
-    const double compute_sec = 0.4, slice_sec = 200e-6;
+    const double most_sec = 15.0, slice_sec = 200e-6;
     ndl_comm_op op = { 0 };
-    const double end = ndl_clock_sec() + compute_sec;
-    bool done = false, was_done = false;
+    const double end = ndl_clock_sec() + most_sec;
+    bool done = false;
     CHECK(ndl_comm_send_begin(c, &op, 0, NDL_TAG_BATCH, buf, bytes) == NDL_OK);
-    while (ndl_clock_sec() < end) {
+    while (!done && ndl_clock_sec() < end) {
         const double slice_end = ndl_clock_sec() + slice_sec;
         while (ndl_clock_sec() < slice_end) continue;
         CHECK(ndl_comm_test(c, &op, &done, NULL) == NDL_OK);
-        was_done |= done;
     }
-    if (!was_done) CHECK(finish(c, &op, NULL) == NDL_OK);
-    return end;
+    CHECK(done);
 }
 
 static void long_message_arrives_while_its_sender_computes(ndl_comm *c)
 {
     enum { BYTES = 4 << 20 };
     unsigned char *buf = calloc(1, BYTES);
-    double all[64], mine = 0.0;
     const int last = c->size - 1;
-    CHECK(buf && c->size <= 64);
+    CHECK(buf != NULL);
     CHECK(ndl_comm_agree(c, NDL_OK) == NDL_OK);
-    if (c->size > 1 && c->rank == last)
-        mine = send_while_computing(c, buf, BYTES);
+    if (c->size > 1 && c->rank == last) send_while_computing(c, buf, BYTES);
     if (c->size > 1 && c->rank == 0) {
         ndl_comm_op in = { 0 };
         size_t len = 0;
@@ -233,14 +230,8 @@ static void long_message_arrives_while_its_sender_computes(ndl_comm *c)
               NDL_OK);
         CHECK(finish(c, &in, &len) == NDL_OK);
         CHECK(len == BYTES);
-        mine = ndl_clock_sec();
     }
-    CHECK(ndl_comm_gather(c, &mine, sizeof mine, all) == NDL_OK);
-    if (c->size > 1 && c->rank == 0) {
-        printf("4 MiB arrive %.1f ms before their sender has computed\n",
-               1e3 * (all[last] - all[0]));
-        CHECK(all[0] < all[last]);
-    }
+    CHECK(ndl_comm_agree(c, NDL_OK) == NDL_OK);
     free(buf);
 }
 
