@@ -27,9 +27,7 @@ their names, as --list shows them.  rivals.py has the flags.
 import argparse
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 
@@ -302,19 +300,15 @@ def parse():
     a.long_prompt = 256 if a.quick else 4096
     a.seqs = [4] if a.quick else [4, 16]
     a.us = rivals.Ours(a.tool)
-    a.rivals = ([rivals.LlamaCpp(a.llama_cpp)] if a.llama_cpp else []) + (
-        [rivals.Ik(a.ik)] if a.ik else [])
+    a.rivals = rivals.built(a.llama_cpp, a.ik)
     return a
 
 
 def provenance(a):
-    build = subprocess.run([a.tool, "--version"], stdout=subprocess.PIPE)
-    lines = build.stdout.decode().splitlines() or ["unknown"]
-    facts = {"tool": lines[0], "rounds": f"{a.rounds}, in turn, medians"}
-    for rival in a.rivals:
-        facts[rival.name] = rival.describe()
-    return [f"processor: {tool_runs.processor()}, {os.cpu_count()} cores",
-            *(f"{name}: {value}" for name, value in facts.items())]
+    return tool_runs.provenance(
+        tool=tool_runs.version(a.tool),
+        rounds=f"{a.rounds}, in turn, medians",
+        **{rival.name: rival.describe() for rival in a.rivals})
 
 
 def main():
@@ -326,9 +320,7 @@ def main():
     if not a.rivals:
         sys.exit("nobody to compare with: give --llama-cpp or --ik")
     table = compare_table.Table(a.output, provenance(a))
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = os.path.abspath(a.folder or temporary)
-        os.makedirs(folder, exist_ok=True)
+    with tool_runs.folder(a.folder) as folder:
         try:
             check_builds(a, folder)
             run_all(a, table, folder)

@@ -91,7 +91,4 @@ def answer(server, request):
     except (ValueError, KeyError, TypeError):
         raise rivals.Failed(f"llama-server: {request.name}: no answer: "
                             f"{text[:300]}")
-    if found != (len(request.prompt), request.new):
-        raise rivals.Failed(
-            f"llama-server: {request.name}: {found[0]} + {found[1]} tokens of "
-            f"{len(request.prompt)} + {request.new}")
+    request_sides.check_tokens("llama-server", request, found)

@@ -95,14 +95,19 @@ def read_answers(path, workload):
             except (ValueError, KeyError, TypeError):
                 raise rivals.Failed(f"{path}: no answer to a request: "
                                     f"{line.strip()[:300]}")
-            if found != (len(request.prompt), request.new):
-                raise rivals.Failed(
-                    f"{path}: {request.name}: {found[0]} + {found[1]} tokens "
-                    f"of {len(request.prompt)} + {request.new}")
+            check_tokens(path, request, found)
     if asked:
         raise rivals.Failed(f"{path}: {len(asked)} requests are not answered, "
                             f"{next(iter(asked))} is one")
     return timings
+
+
+def check_tokens(where, request, found):
+    """found: (tokens of the prompt, new tokens), as an answer counts them."""
+    if found != (len(request.prompt), request.new):
+        raise rivals.Failed(
+            f"{where}: {request.name}: {found[0]} + {found[1]} tokens of "
+            f"{len(request.prompt)} + {request.new}")
 
 
 def check_seconds(sec, wall, log):

@@ -35,9 +35,7 @@ import argparse
 import os
 import shlex
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 
@@ -307,20 +305,16 @@ def parse():
     if a.new[1] < 2:
         p.error("--new: a rival's batch needs answers of 2 tokens or more")
     a.tool = os.path.abspath(a.tool)
-    a.rivals = ([rivals.LlamaCpp(a.llama_cpp)] if a.llama_cpp else []) + (
-        [rivals.Ik(a.ik)] if a.ik else [])
+    a.rivals = rivals.built(a.llama_cpp, a.ik)
     a.sides = all_sides(a)
     return a
 
 
 def provenance(a):
-    build = subprocess.run([a.tool, "--version"], stdout=subprocess.PIPE)
-    lines = build.stdout.decode().splitlines() or ["unknown"]
-    facts = {"tool": lines[0], "cores": f"{a.cores} of them for each in turn"}
-    for rival in a.rivals:
-        facts[rival.name] = rival.describe()
-    return [f"processor: {tool_runs.processor()}, {os.cpu_count()} cores",
-            *(f"{name}: {value}" for name, value in facts.items())]
+    return tool_runs.provenance(
+        tool=tool_runs.version(a.tool),
+        cores=f"{a.cores} of them for each in turn",
+        **{rival.name: rival.describe() for rival in a.rivals})
 
 
 def main():
@@ -334,9 +328,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     pin(a.cores)
     table = request_table.RequestTable(a.output, provenance(a))
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = os.path.abspath(a.folder or temporary)
-        os.makedirs(folder, exist_ok=True)
+    with tool_runs.folder(a.folder) as folder:
         try:
             files = make_files(a, folder)
             compare_llama_cpp.refuse_lesser(a, files.theirs, folder)

@@ -183,6 +183,12 @@ class Ik(Rival):
                 "this processor can run")
 
 
+def built(llama_cpp, ik):
+    """Those that there is a folder of binaries for."""
+    return ([LlamaCpp(llama_cpp)] if llama_cpp else []) + (
+        [Ik(ik)] if ik else [])
+
+
 def has_cpu_flag(name):
     with open("/proc/cpuinfo") as f:
         for line in f:

@@ -36,6 +36,7 @@ prompts of 8192 most: about one a round; --only picks, --list shows.
 """
 import argparse
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -176,6 +177,15 @@ class Groups(Case):
         return {side: (own, fixed) for side, fixed in rate.items()}
 
 
+def even_split(a, model, stages):
+    """The blocks of a model, as evenly as they go, as --split wants them."""
+    said = subprocess.run([a.tool, "inspect", model], check=True,
+                          stdout=subprocess.PIPE).stdout.decode()
+    blocks = int(re.search(r"^shape\s+(\d+) blocks", said, re.M).group(1))
+    ends = [blocks * i // stages for i in range(stages + 1)]
+    return ",".join(str(y - x) for x, y in zip(ends, ends[1:]))
+
+
 def emulated(stages):
     return [text for rank in range(1, stages + 1)
             for text in ("--emulate", f"rank={rank},speed={SLOW:g}")]
@@ -209,8 +219,12 @@ class EmulatedPrompt(Case):
         self.stages = stages
 
     def prepare(self):
+        # By parameters the last stage would get less, for the sake of a head
+        # that a prompt needs once.
+        split = even_split(self.a, self.a.long_weights(), self.stages)
         self.sides = {"all": self.side(
             self.stages + 1, 1, 1, *emulated(self.stages), "-b", str(CHUNK),
+            "--split", split,
             "-c", str(self.a.long + 64), model=self.a.long_weights(),
             length=self.a.long, new=1, timeout=4 * 3600)}
 
@@ -341,14 +355,12 @@ def long_weights(a):
 
 
 def provenance(a):
-    build = subprocess.run([a.tool, "--version"], stdout=subprocess.PIPE)
-    lines = build.stdout.decode().splitlines() or ["unknown"]
-    return [f"processor: {tool_runs.processor()}, {os.cpu_count()} cores",
-            f"tool: {lines[0]}",
-            f"model: {os.path.basename(a.model)}; long prompts: "
-            + os.path.basename(a.long_model or "llama-3.2-1b int8, random"),
-            f"rounds: {a.rounds}, in turn, medians",
-            f"emulated: every rank at speed {SLOW:g}"]
+    return tool_runs.provenance(
+        tool=tool_runs.version(a.tool),
+        model=f"{os.path.basename(a.model)}; long prompts: "
+        + os.path.basename(a.long_model or "llama-3.2-1b int8, random"),
+        rounds=f"{a.rounds}, in turn, medians",
+        emulated=f"every rank at speed {SLOW:g}")
 
 
 def main():

@@ -1,10 +1,13 @@
-"""What the benches that run the program share: prompts, runs, provenance."""
+"""What the benches that run the program share: prompts, runs, folders,
+provenance."""
+import contextlib
 import json
 import os
 import random
 import resource
 import subprocess
 import sys
+import tempfile
 
 
 def write_prompts(path, count, length):
@@ -65,7 +68,27 @@ def processor():
     return "unknown"
 
 
+def version(tool):
+    """The line in which it names itself and its build."""
+    said = subprocess.run([tool, "--version"], stdout=subprocess.PIPE)
+    return (said.stdout.decode().splitlines() or ["unknown"])[0]
+
+
+def provenance(**facts):
+    """Lines that say where numbers come from."""
+    facts = {"processor": f"{processor()}, {os.cpu_count()} cores", **facts}
+    return [f"{name}: {value}" for name, value in facts.items()]
+
+
 def print_provenance(**facts):
-    print(f"# processor: {processor()}, {os.cpu_count()} cores")
-    for name, value in facts.items():
-        print(f"# {name}: {value}")
+    for line in provenance(**facts):
+        print(f"# {line}")
+
+
+@contextlib.contextmanager
+def folder(kept):
+    """The folder `kept`, made if it is not there; else one that goes away."""
+    with tempfile.TemporaryDirectory() as temporary:
+        path = os.path.abspath(kept or temporary)
+        os.makedirs(path, exist_ok=True)
+        yield path

@@ -22,8 +22,7 @@ typedef struct ndl_cadence ndl_cadence;
 /* What one step carries. */
 typedef struct ndl_cadence_load {
     int decode_rows, prompt_rows;
-    double prompt_keys; /* sum over the prompt rows of the keys each sees:
-                           n rows from position p have n * p + n (n + 1) / 2 */
+    double prompt_keys; /* ndl_cadence_keys() of all prompt rows */
 } ndl_cadence_load;
 
 /* What a step took. */
@@ -32,6 +31,13 @@ typedef struct ndl_cadence_times {
     double sum_sec;     /* of all stages together                            */
     double trip_sec;    /* from sending it to its answer, waits included     */
 } ndl_cadence_times;
+
+/** Keys that n rows from position `pos` on see together: row i of them sees
+ * those before `pos` and i + 1 more. */
+static inline double ndl_cadence_keys(int pos, int n)
+{
+    return (double)n * pos + 0.5 * n * (n + 1.0);
+}
 
 /** @param n_stages, max_rows  >= 1.  @return NDL_OK; NDL_EOS. */
 ndl_status ndl_cadence_create(ndl_cadence **out, int n_stages, int max_rows);

@@ -20,6 +20,8 @@ typedef struct ndl_journal_setup {
     /** A line that is there already; an error ends the opening. */
     ndl_status (*on_line)(void *arg, const ndl_line *line);
     void *arg;
+    /** Asked with `arg` while the file is read, see ndl_lines_heed; or NULL. */
+    ndl_lines_heed_fn *heed;
 } ndl_journal_setup;
 
 /**
@@ -28,8 +30,8 @@ typedef struct ndl_journal_setup {
  * accepted all others; nothing else is ever removed.
  * @param setup  borrowed for the call.
  * @return NDL_OK; NDL_ETEMP: another process writes to it; NDL_EDATA: not a
- * journal of this kind, or a line too long; what on_line returns; NDL_ECREATE,
- * NDL_EPERM, NDL_EIO, NDL_EOS.
+ * journal of this kind, or a line too long; what on_line and heed return;
+ * NDL_ECREATE, NDL_EPERM, NDL_EIO, NDL_EOS.
  */
 ndl_status ndl_journal_open(ndl_journal **out, const ndl_journal_setup *setup);
 
@@ -41,7 +43,7 @@ ndl_status ndl_journal_close(ndl_journal **j);
  * Write a line, which then survives the end of this process, but a power cut
  * only after ndl_journal_sync.  The first failure ends the journal: what it
  * left of the line is removed, and all later calls do nothing.
- * @param line  n bytes without a line end in them.
+ * @param line  n <= NDL_LINES_LONGEST bytes without a line end in them.
  * @return NDL_OK; NDL_EIO (a full disk, ...); NDL_EOS.
  */
 ndl_status ndl_journal_write(ndl_journal *j, const char *line, size_t n);
@@ -49,8 +51,5 @@ ndl_status ndl_journal_write(ndl_journal *j, const char *line, size_t n);
 /** Wait until all that was written survives a power cut.
  * @return NDL_OK; NDL_EIO. */
 ndl_status ndl_journal_sync(ndl_journal *j);
-
-/** Write and sync. */
-ndl_status ndl_journal_append(ndl_journal *j, const char *line, size_t n);
 
 #endif /* NOODLE_JOURNAL_H */

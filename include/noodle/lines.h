@@ -22,7 +22,11 @@ typedef struct ndl_line {
     bool is_whole;  /* "\n" ends it; false: the file ends in it */
 } ndl_line;
 
-/** @return NDL_OK; NDL_ENOINPUT, NDL_EPERM, NDL_EOS, NDL_EIO. */
+/** Asked whether to go on; an error ends the reading. */
+typedef ndl_status ndl_lines_heed_fn(void *arg);
+
+/** Does not wait for the writer of a named pipe: the first line does.
+ * @return NDL_OK; NDL_ENOINPUT, NDL_EPERM, NDL_EOS, NDL_EIO. */
 ndl_status ndl_lines_open(ndl_lines **out, const char *path);
 
 /** Read from an open file where it stands.
@@ -30,9 +34,15 @@ ndl_status ndl_lines_open(ndl_lines **out, const char *path);
 ndl_status ndl_lines_open_fd(ndl_lines **out, int fd, const char *path);
 void ndl_lines_close(ndl_lines **l);
 
-/** @param[out] line  untouched on error.
+/** Ask `fn` before every line, and several times a second while one is waited
+ * for: a signal shall not have to wait for the end of a pipe.
+ * @param fn  NULL: nobody is asked. */
+void ndl_lines_heed(ndl_lines *l, ndl_lines_heed_fn *fn, void *arg);
+
+/** The next line; blocks until there is one.
+ * @param[out] line  untouched on error.
  * @return NDL_OK; NDL_EDATA: longer than NDL_LINES_LONGEST; NDL_ENOINPUT: a
- * folder; NDL_EIO, NDL_EOS. */
+ * folder; NDL_EIO, NDL_EOS; what ndl_lines_heed's function returns. */
 ndl_status ndl_lines_next(ndl_lines *l, ndl_line *line);
 
 #endif /* NOODLE_LINES_H */

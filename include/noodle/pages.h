@@ -20,7 +20,12 @@
 
 #include "noodle/status.h"
 
-enum { NDL_PAGE_POSITIONS = 256 /* NDL_PAGE_KEYS of the kernels */ };
+enum {
+    NDL_PAGE_POSITIONS = 256, /* NDL_PAGE_KEYS of the kernels */
+    /* Positions worth being shared: a page copied for them costs about what
+     * computing so many rows does. */
+    NDL_PAGE_LEAST_COMMON = 16
+};
 
 typedef struct ndl_pages ndl_pages;
 

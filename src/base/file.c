@@ -10,6 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "noodle/grow.h"
+
+enum { CHUNK = 1 << 16 };
+
 ndl_status ndl_file_fail(const char *path, const char *verb, int err)
 {
     switch (err) {
@@ -38,19 +42,16 @@ ndl_status ndl_file_fail(const char *path, const char *verb, int err)
     }
 }
 
-/* Read until the end, doubling: what a pipe or a device holds nobody tells. */
+/* Read until the end, growing: what a pipe or a device holds nobody tells. */
 static ndl_status read_all(int fd, char **out, size_t *n, const char *path,
                            size_t max_bytes)
 {
-    size_t len = 0, cap = 1 << 16;
-    char *buf = malloc(cap);
-    while (buf) {
-        if (len + 1 >= cap) {
-            cap *= 2;
-            char *more = realloc(buf, cap);
-            if (!more) break;
-            buf = more;
-        }
+    size_t len = 0, cap = 0;
+    char *buf = NULL;
+    for (;;) {
+        char *more = ndl_grow(buf, &cap, len + CHUNK, 1);
+        if (!more) break;
+        buf = more;
         const ssize_t got = read(fd, buf + len, cap - len - 1);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) {

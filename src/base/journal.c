@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "noodle/file.h"
+#include "noodle/grow.h"
 #include "noodle/log.h"
 
 struct ndl_journal {
@@ -111,6 +112,7 @@ static ndl_status begin(ndl_journal *j, const ndl_journal_setup *setup)
     NDL_TRY(open_file(j));
     NDL_TRY(lock(j));
     NDL_TRY(ndl_lines_open_fd(&lines, j->fd, j->path));
+    ndl_lines_heed(lines, setup->heed, setup->arg);
     const ndl_status st = read_lines(j, setup, lines);
     ndl_lines_close(&lines);
     NDL_TRY(st);
@@ -178,12 +180,9 @@ ndl_status ndl_journal_write(ndl_journal *j, const char *line, size_t n)
     NDL_ASSERT(!memchr(line, '\n', n));
     if (j->has_failed) return NDL_EIO;
     if (n > NDL_LINES_LONGEST) return fail(j, "write a line that long", EFBIG);
-    if (n + 1 > j->cap) {
-        char *more = realloc(j->bytes, 2 * n + 1);
-        if (!more) return fail(j, "write", ENOMEM);
-        j->bytes = more;
-        j->cap = 2 * n + 1;
-    }
+    char *bytes = ndl_grow(j->bytes, &j->cap, n + 1, 1);
+    if (!bytes) return fail(j, "write", ENOMEM);
+    j->bytes = bytes;
     memcpy(j->bytes, line, n);
     j->bytes[n] = '\n';
     return put(j, j->bytes, n + 1);
@@ -197,10 +196,4 @@ ndl_status ndl_journal_sync(ndl_journal *j)
     if (fdatasync(j->fd) == 0) return NDL_OK;
     j->has_failed = true;
     return ndl_file_fail(j->path, "write", errno);
-}
-
-ndl_status ndl_journal_append(ndl_journal *j, const char *line, size_t n)
-{
-    NDL_TRY(ndl_journal_write(j, line, n));
-    return ndl_journal_sync(j);
 }

@@ -3,13 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "noodle/file.h"
+#include "noodle/grow.h"
 
-enum { CHUNK = 1 << 16 };
+enum {
+    CHUNK = 1 << 16,
+    WAIT_MS = 100 /* between two looks at whether to go on: a signal may come
+                     just before we sleep, or to another thread */
+};
 
 struct ndl_lines {
     int fd;
@@ -19,6 +25,8 @@ struct ndl_lines {
     uint64_t begin;       /* of bytes[from] in what was read */
     int64_t number;
     bool is_at_end;
+    ndl_lines_heed_fn *heed; /* or NULL */
+    void *heed_arg;
 };
 
 ndl_status ndl_lines_open_fd(ndl_lines **out, int fd, const char *path)
@@ -36,7 +44,8 @@ ndl_status ndl_lines_open_fd(ndl_lines **out, int fd, const char *path)
 
 ndl_status ndl_lines_open(ndl_lines **out, const char *path)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* O_NONBLOCK: a named pipe is waited for where heed() is asked. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return ndl_file_fail(path, "open", errno);
     const ndl_status st = ndl_lines_open_fd(out, fd, path);
     if (st == NDL_OK)
@@ -44,6 +53,12 @@ ndl_status ndl_lines_open(ndl_lines **out, const char *path)
     else
         close(fd);
     return st;
+}
+
+void ndl_lines_heed(ndl_lines *l, ndl_lines_heed_fn *fn, void *arg)
+{
+    l->heed = fn;
+    l->heed_arg = arg;
 }
 
 void ndl_lines_close(ndl_lines **l)
@@ -73,14 +88,30 @@ static ndl_status make_room(ndl_lines *l)
         l->from = 0;
     }
     if (l->to + CHUNK < l->cap) return NDL_OK;
-    const size_t cap = 2 * l->cap + 2 * CHUNK;
-    char *more = realloc(l->bytes, cap);
+    char *more = ndl_grow(l->bytes, &l->cap, l->to + 2 * CHUNK, 1);
     if (!more)
         return NDL_FAIL(NDL_EOS, "%s: line %lld: out of memory", l->path,
                         (long long)l->number + 1);
     l->bytes = more;
-    l->cap = cap;
     return NDL_OK;
+}
+
+static ndl_status heed(const ndl_lines *l)
+{
+    return l->heed ? l->heed(l->heed_arg) : NDL_OK;
+}
+
+/* Sleep until there is something to read, or its end.  A named pipe that nobody
+ * has opened for writing yet has no end. */
+static ndl_status await(const ndl_lines *l)
+{
+    struct pollfd p = { .fd = l->fd, .events = POLLIN };
+    for (;;) {
+        NDL_TRY(heed(l));
+        const int n = poll(&p, 1, l->heed ? WAIT_MS : -1);
+        /* Other failures are told by the read that follows. */
+        if (n > 0 || (n < 0 && errno != EINTR)) return NDL_OK;
+    }
 }
 
 static ndl_status read_more(ndl_lines *l)
@@ -89,8 +120,9 @@ static ndl_status read_more(ndl_lines *l)
     NDL_TRY(make_room(l));
     ssize_t got;
     do {
+        NDL_TRY(await(l));
         got = read(l->fd, l->bytes + l->to, CHUNK);
-    } while (got < 0 && errno == EINTR);
+    } while (got < 0 && (errno == EINTR || errno == EAGAIN));
     if (got < 0 && errno == EISDIR)
         return NDL_FAIL(NDL_ENOINPUT, "%s: is a directory: give a file",
                         l->path);
@@ -104,6 +136,7 @@ ndl_status ndl_lines_next(ndl_lines *l, ndl_line *line)
 {
     size_t seen = 0;
     char *end = NULL;
+    NDL_TRY(heed(l));
     for (;;) {
         const size_t n = l->to - l->from - seen;
         if (n) end = memchr(l->bytes + l->from + seen, '\n', n);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noodle/grow.h"
 #include "stop_strings.h"
 
 ndl_answer *ndl_answer_create(const ndl_request_line *request,
@@ -28,19 +29,9 @@ void ndl_answer_destroy(ndl_answer **a)
     *a = NULL;
 }
 
-/* Room for n more elements behind `used` ones. */
-static ndl_status grow(void *array, size_t *cap, size_t used, size_t n,
-                       size_t size)
+static ndl_status out_of_memory(void)
 {
-    void *old;
-    if (used + n <= *cap) return NDL_OK;
-    memcpy(&old, array, sizeof old);
-    const size_t more = 2 * *cap + n + 16;
-    void *moved = realloc(old, more * size);
-    if (!moved) return NDL_FAIL(NDL_EOS, "answer: out of memory");
-    memcpy(array, &moved, sizeof moved);
-    *cap = more;
-    return NDL_OK;
+    return NDL_FAIL(NDL_EOS, "answer: out of memory");
 }
 
 static void cut(ndl_answer *a, size_t at)
@@ -56,7 +47,9 @@ static ndl_status append(ndl_answer *a, const char *bytes, size_t n)
 {
     const size_t known = a->n_text;
     size_t at;
-    NDL_TRY(grow(&a->text, &a->text_cap, a->n_text, n + 1, 1));
+    char *text = ndl_grow(a->text, &a->text_cap, a->n_text + n + 1, 1);
+    if (!text) return out_of_memory();
+    a->text = text;
     memcpy(a->text + a->n_text, bytes, n);
     a->n_text += n;
     a->text[a->n_text] = '\0';
@@ -69,11 +62,17 @@ static ndl_status append(ndl_answer *a, const char *bytes, size_t n)
 static ndl_status keep_log_p(ndl_answer *a, const ndl_token *token)
 {
     const size_t n_top = token->n_top > 0 ? (size_t)token->n_top : 0;
-    NDL_TRY(
-        grow(&a->tokens, &a->tokens_cap, a->n_tokens, 1, sizeof *a->tokens));
-    NDL_TRY(grow(&a->tops, &a->tops_cap, a->n_tops, n_top, sizeof *a->tops));
-    if (n_top > 0)
-        memcpy(a->tops + a->n_tops, token->top, n_top * sizeof *a->tops);
+    ndl_answer_token *tokens =
+        ndl_grow(a->tokens, &a->tokens_cap, a->n_tokens + 1, sizeof *tokens);
+    if (!tokens) return out_of_memory();
+    a->tokens = tokens;
+    if (n_top > 0) {
+        ndl_wire_candidate *tops =
+            ndl_grow(a->tops, &a->tops_cap, a->n_tops + n_top, sizeof *tops);
+        if (!tops) return out_of_memory();
+        a->tops = tops;
+        memcpy(tops + a->n_tops, token->top, n_top * sizeof *tops);
+    }
     a->tokens[a->n_tokens++] = (ndl_answer_token){ .id = token->id,
                                                    .log_p = token->log_p,
                                                    .n_top = (int)n_top,

@@ -150,11 +150,29 @@ char *ndl_answer_line(const ndl_answer *a, const ndl_answer_facts *facts)
     return response ? line_of(a->request, response, json_null()) : NULL;
 }
 
+static char *error_line(const ndl_request_line *x, const char *code,
+                        const char *message)
+{
+    json_t *error =
+        json_pack("{ss so}", "code", code, "message", ndl_json_text(message));
+    return error ? line_of(x, json_null(), error) : NULL;
+}
+
 char *ndl_answer_line_refused(const ndl_request_line *request)
 {
-    json_t *error = json_pack("{ss so}", "code", "invalid_request_error",
-                              "message", ndl_json_text(request->error));
-    return error ? line_of(request, json_null(), error) : NULL;
+    return error_line(request, "invalid_request_error", request->error);
+}
+
+char *ndl_answer_line_too_long(const ndl_request_line *request, size_t n)
+{
+    char message[160];
+    snprintf(message, sizeof message,
+             "line %lld: the result is %.1f MiB long, a line holds %d: give %s "
+             "max_tokens",
+             (long long)request->number, (double)n / (1 << 20),
+             NDL_LINES_LONGEST >> 20,
+             request->want_log_p ? "fewer logprobs or a smaller" : "a smaller");
+    return error_line(request, "result_too_long", message);
 }
 
 static ndl_status not_ours(const ndl_line *line, const char *path)

@@ -28,6 +28,10 @@ char *ndl_answer_line(const ndl_answer *a, const ndl_answer_facts *facts);
 /** The same of a request whose `error` says why it cannot be answered. */
 char *ndl_answer_line_refused(const ndl_request_line *request);
 
+/** The same of a request whose answer would have been a line of n bytes, which
+ * are more than NDL_LINES_LONGEST. */
+char *ndl_answer_line_too_long(const ndl_request_line *request, size_t n);
+
 /**
  * Which request a line of `path` is the answer to; hostile input.
  * @param[out] custom_id  malloc'ed, the caller frees it.

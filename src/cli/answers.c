@@ -62,9 +62,16 @@ static ndl_status write_line(ndl_answers *a, int r, ndl_finish why)
                                      .piece = a->piece,
                                      .piece_cap = a->piece_cap };
     char *line = ndl_answer_line(x, &facts);
+    const size_t n = line ? strlen(line) : 0;
+    const bool is_too_long = n > NDL_LINES_LONGEST;
+    if (is_too_long) {
+        free(line);
+        line = ndl_answer_line_too_long(x->request, n);
+    }
     if (!line) return NDL_FAIL(NDL_EOS, "answers: out of memory");
     const ndl_status st = ndl_journal_write(a->journal, line, strlen(line));
     free(line);
+    if (st == NDL_OK) a->n_refused += is_too_long;
     return st;
 }
 

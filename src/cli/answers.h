@@ -20,7 +20,7 @@ typedef struct ndl_answers {
     ndl_request_list list;
     ndl_journal *journal;
     char *model;             /* its name */
-    int n_before, n_refused; /* answered by earlier starts; bad lines of this */
+    int n_before, n_refused; /* answered by earlier starts; errors of this */
 
     const ndl_tokenizer *tokenizer;
     ndl_request *requests; /* (n) those that are run */
@@ -46,7 +46,8 @@ typedef struct ndl_answers {
  * @param[out] out  the caller ends it with ndl_answers_fini, also after an
  *                  error.
  * @return NDL_OK; NDL_EDATA: two requests of one name, or the results are those
- * of other requests; what reading files and the journal return; NDL_EOS.
+ * of other requests; what reading files and the journal return; a signal's
+ * status; NDL_EOS.
  */
 ndl_status ndl_answers_begin(ndl_answers *out, const ndl_options *options,
                              const volatile sig_atomic_t *signal);

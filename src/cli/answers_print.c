@@ -50,6 +50,9 @@ static void print_rates(const ndl_answers *a, FILE *out)
 void ndl_answers_print(const ndl_answers *a, FILE *out)
 {
     const ndl_tally *t = &a->tally;
+    if (t->n_requests == 0)
+        fprintf(out, "%s has no request: write one a line\n",
+                a->options->requests);
     fprintf(out, "requests  %d, answered %d", t->n_requests, t->n_finished);
     if (a->n_before > 0) fprintf(out, ", %d by earlier starts", a->n_before);
     if (a->n_refused > 0)

@@ -268,6 +268,29 @@ done:
     return st;
 }
 
+/* The files that there are for requests and results; that of the results may
+ * not be there yet. */
+static ndl_status check_files(const ndl_options *o)
+{
+    struct stat in, out;
+    if (strcmp(o->requests, "-") == 0 || o->requests[0] == '\0')
+        return NDL_FAIL(NDL_EUSAGE,
+                        "--requests %s: give the name of a file: a pipe is "
+                        "/dev/stdin",
+                        o->requests);
+    if (strcmp(o->results, "-") == 0 || o->results[0] == '\0')
+        return NDL_FAIL(NDL_EUSAGE,
+                        "-o %s: give the name of a file: a later start reads "
+                        "there what is done",
+                        o->results);
+    if (stat(o->requests, &in) == 0 && stat(o->results, &out) == 0 &&
+        in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+        return NDL_FAIL(NDL_EUSAGE,
+                        "-o %s: is the file of the requests: give another one",
+                        o->results);
+    return NDL_OK;
+}
+
 static ndl_status check_requests(const ndl_options *o)
 {
     if (!o->requests)
@@ -285,7 +308,7 @@ static ndl_status check_requests(const ndl_options *o)
     if (o->seed < 0)
         return NDL_FAIL(NDL_EUSAGE, "-s -1: another start could not go on with "
                                     "--requests: give a number");
-    return NDL_OK;
+    return check_files(o);
 }
 
 /* The model is not needed if all is answered already. */

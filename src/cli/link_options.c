@@ -22,8 +22,16 @@ static ndl_status bad_link(const char *text)
                     text, NDL_LINK_DELAY_MAX_SEC, NDL_LINK_BANDWIDTH_MIN);
 }
 
-/* A rank or a star. */
-static bool read_rank(const char **at, int size, int32_t *rank)
+static ndl_status no_such_link(const char *text, int size)
+{
+    return NDL_FAIL(NDL_EUSAGE,
+                    "--emulate %s: a link joins two different ranks, and the "
+                    "last of this run is %d",
+                    text, size - 1);
+}
+
+/* A rank or a star; a number too large for one is INT32_MAX, which is none. */
+static bool read_rank(const char **at, int32_t *rank)
 {
     char *end = NULL;
     if (**at == '*') {
@@ -33,8 +41,7 @@ static bool read_rank(const char **at, int size, int32_t *rank)
     }
     if (**at < '0' || **at > '9') return false;
     const long r = strtol(*at, &end, 10);
-    if (r >= size) return false;
-    *rank = (int32_t)r;
+    *rank = r < INT32_MAX ? (int32_t)r : INT32_MAX;
     *at = end;
     return true;
 }
@@ -79,9 +86,11 @@ static ndl_status read_link(const char *text, int size, ndl_comm_link *l)
 {
     const char *at = text + sizeof link_word - 1;
     *l = (ndl_comm_link){ 0 };
-    if (!read_rank(&at, size, &l->from) || *at++ != '-' ||
-        !read_rank(&at, size, &l->to) || !read_values(at, l))
+    if (!read_rank(&at, &l->from) || *at++ != '-' || !read_rank(&at, &l->to) ||
+        !read_values(at, l))
         return bad_link(text);
+    if (l->from >= size || l->to >= size || (l->from >= 0 && l->from == l->to))
+        return no_such_link(text, size);
     return NDL_OK;
 }
 

@@ -115,8 +115,8 @@ const ndl_option ndl_option_table[] = {
       "the last; a last 0 is a stage of the head alone" },
     { "--plan", NDL_OPTION_TEXT, AT(plan), RUN, NULL, 0, 0,
       "estimate|measure|FILE", "where the plan comes from: equal parameters; a "
-      "probe of all ranks (default with three ranks or more); a profile or a "
-      "plan in a file" },
+      "probe of all ranks (default where two or more may host stages, without "
+      "--split); a file with a profile or a plan" },
     { "--save-profile", NDL_OPTION_TEXT, AT(save_profile), RUN, NULL, 0, 0,
       "FILE", "keep what the probe measured, for --plan FILE" },
     { "--load", NDL_OPTION_TEXT, AT(load), RUN | PROFILE | BENCH, "auto", 0, 0,
@@ -129,23 +129,28 @@ const ndl_option ndl_option_table[] = {
       "where the time of every step and layer is written (default: metrics.h5 "
       "in --out or here; under Slurm metrics-JOBID.h5)" },
     { "--rank0", NDL_OPTION_TEXT, AT(rank0), RUN | PROFILE, "dedicated", 0, 0,
-      "dedicated|shared", "shared: rank 0 hosts a stage too, so that N nodes "
-      "give N stages" },
+      "dedicated|shared", "dedicated: rank 0 only schedules, so that N ranks "
+      "give N - 1 stages at most; shared: it hosts one too; alone it does both "
+      "anyway" },
     { "--groups", NDL_OPTION_INT, AT(groups), RUN, "0", 0, 4098, "N",
-      "batches of running sequences in flight; 0: as many as pay, by the times "
-      "measured" },
+      "batches into which the running sequences are divided, so that stages "
+      "work on several at once; 0: as many as pay, by the times measured" },
     { "--stall-ms", NDL_OPTION_REAL, AT(stall_ms), RUN, "0", 0, 1e9, "MS",
-      "prompts that come in may make a running text wait so long for a token; "
-      "0: twice as long as without them" },
+      "prompts that come in may make a running text wait so many milliseconds "
+      "for its next token: more is more throughput; 0: twice as long as "
+      "without them" },
     { "--kv-size", NDL_OPTION_INT, AT(kv_size), RUN, "0", 0, 2147483647,
-      "N", "positions of the KV cache, shared by all sequences; 0: a whole "
-      "context for each" },
+      "N", "positions of the KV cache, shared by all sequences, at least those "
+      "of one context; less takes less memory, and when they run out the "
+      "youngest waits and is computed anew; 0: a whole context for each" },
     { "--no-prefix-reuse", NDL_OPTION_FLAG, AT(no_reuse), RUN, NULL, 0, 0, "",
-      "compute equal beginnings of prompts again for each" },
+      "compute equal beginnings of prompts again for each: slower, with the "
+      "same text" },
     { "--emulate", NDL_OPTION_LIST, AT(emulate), RUN | PROFILE, NULL, 0, 0,
       "WHAT",
-      "make a rank slower by waiting (rank=2,speed=0.2), or a link, both ways "
-      "(link=1-2,delay=1ms,bandwidth=1GB/s; * is any rank); may be repeated" },
+      "see what slow parts would cost: make a rank slower by waiting "
+      "(rank=2,speed=0.2 is a fifth of its speed), or a link, both ways "
+      "(link=1-2,delay=1ms,bandwidth=1GB/s); * is any rank; may be repeated" },
     { "--shape", NDL_OPTION_TEXT, AT(shape), PLAN, NULL, 0, 0, "NAME",
       "plan for a known model (noodle-mpi help synth) or a config.json instead "
       "of a weights file" },
@@ -235,10 +240,10 @@ const ndl_command_entry ndl_command_table[] = {
       "and ignore_eos; what it leaves out is as in the options.  Each gets\n"
       "one line in OUT.jsonl as soon as it is done: with its custom_id\n"
       "(\"line-17\" if it has none), and a response, or an error if the line\n"
-      "is bad or its prompt too long.  Such errors end nothing, and the exit\n"
-      "code is 0.  Whatever ends the run, the same command goes on with what\n"
-      "is left.  To have a request run again, remove its line from\n"
-      "OUT.jsonl.\n" },
+      "is bad, its prompt too long, or its result over 64 MiB.  Such errors\n"
+      "end nothing, and the exit code is 0.  Whatever ends the run, the same\n"
+      "command goes on with what is left.  To have a request run again,\n"
+      "remove its line from OUT.jsonl.\n" },
     [NDL_CMD_IMPORT] = { "import", "HF_DIR", 1, 1,
       "make a weights file from a Hugging Face directory",
       "HF_DIR holds config.json, tokenizer.json and model.safetensors or\n"

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "noodle/grow.h"
+
 static void fail(ndl_output *o, int err)
 {
     o->stop.requested = true;
@@ -46,16 +48,12 @@ static size_t push(ndl_output *o, const char *bytes, size_t n, bool may_wait)
 
 static void hold(ndl_output *o, const char *bytes, size_t n)
 {
-    if (o->n_held + n > o->cap) {
-        const size_t cap = 2 * o->cap + n;
-        char *more = realloc(o->held, cap);
-        if (!more) {
-            fail(o, ENOMEM);
-            return;
-        }
-        o->held = more;
-        o->cap = cap;
+    char *more = ndl_grow(o->held, &o->cap, o->n_held + n, 1);
+    if (!more) {
+        fail(o, ENOMEM);
+        return;
     }
+    o->held = more;
     memcpy(o->held + o->n_held, bytes, n);
     o->n_held += n;
 }

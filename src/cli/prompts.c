@@ -4,6 +4,7 @@
 
 #include "ids.h"
 #include "noodle/file.h"
+#include "noodle/grow.h"
 #include "prompt_ids.h"
 #include "texts.h"
 
@@ -24,7 +25,8 @@ const char *ndl_texts_name(const ndl_texts *t, int i, char *buf, size_t cap)
 static ndl_status add_prompt(ndl_texts *t, const char *text, size_t n)
 {
     char name[512];
-    ndl_text *more = realloc(t->all, ((size_t)t->n + 1) * sizeof *t->all);
+    ndl_text *more =
+        ndl_grow(t->all, &t->all_cap, (size_t)t->n + 1, sizeof *more);
     if (!more) return NDL_FAIL(NDL_EOS, "prompts: out of memory");
     t->all = more;
     ndl_text *x = &t->all[t->n];

@@ -298,21 +298,29 @@ static void set_defaults(ndl_request_line *x, const ndl_options *o)
                                   .seed = (uint64_t)o->seed };
 }
 
+/* Each text is a field of its own, however long: where one ends and the next
+ * begins makes a difference. */
+static uint64_t add_text(uint64_t hash, const char *text)
+{
+    return text ? ndl_hash_bytes(text, strlen(text), hash)
+                : ndl_hash_bytes("", 0, hash);
+}
+
 /* The line, its name and what the options say in its place. */
 static uint64_t hash_of(const ndl_request_line *x, const char *text, size_t n,
                         const ndl_options *o)
 {
-    char rest[512];
-    const char *model = o->model ? strrchr(o->model, '/') : NULL;
-    model = model ? model + 1 : o->model ? o->model : "";
-    snprintf(rest, sizeof rest, "%d %d %.9g %d %.9g %.9g %lld %d %s %s %s",
+    char numbers[200];
+    const char *slash = o->model ? strrchr(o->model, '/') : NULL;
+    snprintf(numbers, sizeof numbers, "%d %d %.9g %d %.9g %.9g %lld %d",
              o->predict, o->ignore_eos, o->temperature, o->top_k, o->top_p,
-             o->min_p, (long long)o->seed, o->context,
-             o->type_k ? o->type_k : "", o->type_v ? o->type_v : "", model);
-    const uint64_t seed = ndl_hash_bytes(rest, strlen(rest), 0);
-    const uint64_t name =
-        ndl_hash_bytes(x->custom_id, strlen(x->custom_id), seed);
-    return ndl_hash_bytes(text, n, name);
+             o->min_p, (long long)o->seed, o->context);
+    uint64_t hash = add_text(0, numbers);
+    hash = add_text(hash, o->type_k);
+    hash = add_text(hash, o->type_v);
+    hash = add_text(hash, slash ? slash + 1 : o->model);
+    hash = add_text(hash, x->custom_id);
+    return ndl_hash_bytes(text, n, hash);
 }
 
 ndl_status ndl_request_line_refuse(ndl_request_line *x, const char *why)

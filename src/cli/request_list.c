@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "noodle/lines.h"
+#include "noodle/grow.h"
+
+enum { MOST = INT_MAX / 4 };
 
 static bool is_blank(const ndl_line *line)
 {
@@ -14,16 +16,49 @@ static bool is_blank(const ndl_line *line)
 
 static ndl_status make_room(ndl_request_list *l, const char *path)
 {
-    if (l->n < l->cap) return NDL_OK;
-    if (l->cap > INT_MAX / 4)
+    if (l->n >= MOST)
         return NDL_FAIL(NDL_EDATA, "%s: more than %d requests: split it", path,
                         l->n);
-    const int cap = 2 * l->cap + 64;
-    ndl_request_line *more = realloc(l->all, (size_t)cap * sizeof *more);
+    ndl_request_line *more =
+        ndl_grow(l->all, &l->cap, (size_t)l->n + 1, sizeof *more);
     if (!more) return NDL_FAIL(NDL_EOS, "%s: out of memory", path);
     l->all = more;
-    l->cap = cap;
     return NDL_OK;
+}
+
+/* With its byte order mark, or by what half of a character is worth. */
+static bool is_utf16(const ndl_line *first)
+{
+    const char *t = first->text;
+    return first->n >= 2 && (memcmp(t, "\xff\xfe", 2) == 0 ||
+                             memcmp(t, "\xfe\xff", 2) == 0 || !t[0] || !t[1]);
+}
+
+/* Of a file in another form every line would be bad in a way of its own, and
+ * none would say why. */
+static ndl_status check_form(const ndl_line *first, const char *path)
+{
+    if (is_utf16(first))
+        return NDL_FAIL(NDL_EDATA, "%s: is UTF-16 text: save it as UTF-8",
+                        path);
+    const char *text = first->text + strspn(first->text, " \t");
+    const bool is_list = *text == '[';
+    if (!is_list && (*text != '{' || text[1 + strspn(text + 1, " \t")]))
+        return NDL_OK;
+    return NDL_FAIL(NDL_EDATA,
+                    "%s: line %lld: begins JSON that is %s: write one request "
+                    "a line, as jq -c '%s' %s does",
+                    path, (long long)first->number,
+                    is_list ? "a list" : "spread over lines",
+                    is_list ? ".[]" : ".", path);
+}
+
+/* Editors and shells of Windows put a byte order mark in front of UTF-8. */
+static void skip_mark(ndl_line *first)
+{
+    if (first->n < 3 || memcmp(first->text, "\xef\xbb\xbf", 3) != 0) return;
+    first->text += 3;
+    first->n -= 3;
 }
 
 /* Two answers of one name could not be told apart, nor what is done. */
@@ -47,7 +82,9 @@ static ndl_status read_all(ndl_request_list *l, ndl_lines *lines,
     for (;;) {
         NDL_TRY(ndl_lines_next(lines, &line));
         if (!line.text) return NDL_OK;
+        if (line.number == 1) skip_mark(&line);
         if (is_blank(&line)) continue;
+        if (l->n == 0) NDL_TRY(check_form(&line, path));
         NDL_TRY(make_room(l, path));
         NDL_TRY(ndl_request_line_parse(&l->all[l->n], line.text, line.n,
                                        line.number, options));
@@ -57,11 +94,13 @@ static ndl_status read_all(ndl_request_list *l, ndl_lines *lines,
 }
 
 ndl_status ndl_request_list_read(ndl_request_list *out, const char *path,
-                                 const ndl_options *options)
+                                 const ndl_options *options,
+                                 ndl_lines_heed_fn *heed, void *arg)
 {
     ndl_request_list l = { 0 };
     ndl_lines *lines = NULL;
     NDL_TRY(ndl_lines_open(&lines, path));
+    ndl_lines_heed(lines, heed, arg);
     const ndl_status st = read_all(&l, lines, path, options);
     ndl_lines_close(&lines);
     if (st == NDL_OK)

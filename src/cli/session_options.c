@@ -35,9 +35,18 @@ ndl_status ndl_session_options_kv_types(const ndl_options *o, ndl_mix mix,
 static ndl_status bad_emulate(const char *text)
 {
     return NDL_FAIL(NDL_EUSAGE,
-                    "--emulate %s: give rank=R,speed=S with a rank that hosts "
-                    "a stage and 0.001 <= S <= 1, or link=A-B,delay=1ms",
+                    "--emulate %s: give rank=R,speed=S with a rank, or * for "
+                    "all, and 0.001 <= S <= 1, or link=A-B,delay=1ms",
                     text);
+}
+
+static ndl_status no_such_host(const char *text, const ndl_session_hosts *hosts)
+{
+    return NDL_FAIL(NDL_EUSAGE,
+                    "--emulate %s: that rank hosts no stage: give one from %d "
+                    "to %d%s",
+                    text, hosts->first, hosts->size - 1,
+                    hosts->first > 0 ? ", or --rank0 shared" : "");
 }
 
 /* One "rank=R,speed=S"; a star is every rank that may host a stage. */
@@ -51,9 +60,10 @@ static ndl_status set_speed(double *speeds, const ndl_session_hosts *hosts,
             return bad_emulate(text);
         last = first;
     }
-    if (text[used] != '\0' || first < hosts->first || last >= hosts->size ||
-        !(speed >= 0.001 && speed <= 1.0))
+    if (text[used] != '\0' || !(speed >= 0.001 && speed <= 1.0))
         return bad_emulate(text);
+    if (first < hosts->first || last >= hosts->size)
+        return no_such_host(text, hosts);
     for (int r = first; r <= last; r++) speeds[r] = speed;
     return NDL_OK;
 }
@@ -103,6 +113,11 @@ static ndl_status check_plan(const ndl_options *o,
         return NDL_FAIL(NDL_EUSAGE,
                         "--save-profile: nothing is measured: give --plan "
                         "measure");
+    if (setup->plan_by == NDL_PLAN_BY_FILE && access(o->plan, F_OK) != 0)
+        return NDL_FAIL(NDL_ENOINPUT,
+                        "--plan %s: no such file: give estimate, measure, or "
+                        "what profile or plan has written with -o",
+                        o->plan);
     return NDL_OK;
 }
 

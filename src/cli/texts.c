@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "noodle/grow.h"
 #include "output.h"
 
 static bool shows_text(const ndl_texts *t)
@@ -40,13 +41,9 @@ static void next_front(ndl_texts *t)
 
 static bool append(ndl_text *x, const char *bytes, size_t n)
 {
-    if (x->n_bytes + n + 1 > x->cap) {
-        const size_t cap = 2 * x->cap + n + 256;
-        char *more = realloc(x->out, cap);
-        if (!more) return false;
-        x->out = more;
-        x->cap = cap;
-    }
+    char *more = ndl_grow(x->out, &x->cap, x->n_bytes + n + 1, 1);
+    if (!more) return false;
+    x->out = more;
     memcpy(x->out + x->n_bytes, bytes, n);
     x->n_bytes += n;
     x->out[x->n_bytes] = '\0';

@@ -34,6 +34,7 @@ typedef struct ndl_texts {
     const ndl_options *options;
     ndl_text *all; /* (n) */
     int n;
+    size_t all_cap;
     ndl_request *requests; /* (n) */
     int front;             /* the one that is being written to stdout */
     bool started;          /* its prompt has been written             */

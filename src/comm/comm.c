@@ -72,7 +72,8 @@ bool ndl_comm_cancel(ndl_comm *c, ndl_comm_op *op)
     if (!op->is_active) return false;
     if (!op->is_receive && ndl_comm_test(c, op, &done, NULL) == NDL_OK && done)
         return false;
-    c->ops->cancel(c, op);
+    /* One that has failed just now is over, but who knows what reads it. */
+    if (op->is_active) c->ops->cancel(c, op);
     op->is_active = false;
     return !op->is_receive;
 }

@@ -355,6 +355,15 @@ static ndl_status finish(ndl_comm_mpi *m, ndl_comm_op *op, bool *done,
     return NDL_OK;
 }
 
+/* Of an operation that is over for its owner no queue may know. */
+static void leave_queue(ndl_comm_lane *lane, ndl_comm_op *op)
+{
+    ndl_comm_queue *q = op->is_receive ? &lane->receives : &lane->sends;
+    ndl_comm_op *before = NULL, *o = q->first;
+    for (; o && o != op; o = op_load(o).next) before = o;
+    if (o) unqueue(q, before, o);
+}
+
 static ndl_status mpi_test(ndl_comm *c, ndl_comm_op *op, bool *done,
                            size_t *len)
 {
@@ -362,7 +371,10 @@ static ndl_status mpi_test(ndl_comm *c, ndl_comm_op *op, bool *done,
     mpi_op mine = op_load(op);
     if (mine.state == OP_QUEUED) {
         ndl_comm_lane *lane = lane_of(m, &mine);
-        NDL_TRY(op->is_receive ? look_for(m, lane, op) : push(m, lane, op));
+        const ndl_status st =
+            op->is_receive ? look_for(m, lane, op) : push(m, lane, op);
+        if (st != NDL_OK) leave_queue(lane, op);
+        NDL_TRY(st);
         mine = op_load(op);
     }
     switch (mine.state) {
@@ -381,13 +393,6 @@ static ndl_status mpi_test(ndl_comm *c, ndl_comm_op *op, bool *done,
                     "message from rank %d, tag %d, is longer than %d bytes: "
                     "run the same version on all nodes",
                     mine.peer, mine.tag, mine.cap);
-}
-
-static void cancel_queued(ndl_comm_queue *q, ndl_comm_op *op)
-{
-    ndl_comm_op *before = NULL;
-    for (ndl_comm_op *o = q->first; o != op; o = op_load(o).next) before = o;
-    unqueue(q, before, op);
 }
 
 /* A message that is on its way cannot be cancelled any more, and soon is here.
@@ -423,8 +428,7 @@ static void mpi_cancel(ndl_comm *c, ndl_comm_op *op)
     ndl_comm_mpi *m = ndl_comm_mpi_of(c);
     mpi_op mine = op_load(op);
     ndl_comm_lane *lane = lane_of(m, &mine);
-    if (mine.state == OP_QUEUED)
-        cancel_queued(op->is_receive ? &lane->receives : &lane->sends, op);
+    if (mine.state == OP_QUEUED) leave_queue(lane, op);
     if (mine.state != OP_STARTED) return;
     forget(m, op);
     if (op->is_receive)

@@ -116,7 +116,7 @@ static ndl_status does_not_fit(const ndl_plan_costs *c,
         "the model does not fit: it needs %s (of that %s for the KV cache), "
         "at least %s in one place, and %d rank%s %s free, at most %s each: use "
         "more nodes, or less context (-c) or fewer sequences at once "
-        "(--parallel)",
+        "(--parallel, --kv-size)",
         ndl_plan_bytes_text(need, text[0], sizeof text[0]),
         ndl_plan_bytes_text((uint64_t)c->n_blocks * c->kv_bytes, text[1],
                             sizeof text[1]),

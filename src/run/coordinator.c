@@ -50,7 +50,7 @@ struct ndl_coordinator {
     ndl_scheduler *scheduler;
     int n_requests, n_vocab, n_stages, window;
 
-    ndl_arena *arena; /* messages to stage 1 */
+    ndl_arena *arena; /* messages to others */
     outbox *out;      /* (window + 1): batches and STOP */
     double *sent;     /* (n_sent) when batch id % n_sent went out */
     uint64_t n_sent;
@@ -60,7 +60,8 @@ struct ndl_coordinator {
     ndl_registry *registry;
     ndl_comm_op *order_ops; /* (ranks)     */
     /* Being told to all, one a kind: it must not change on its way. */
-    ndl_wire_order orders[NDL_ORDER_LEAVE + 1];
+    ndl_wire_order *orders; /* (NDL_ORDER_LEAVE + 1) */
+    bool is_read; /* by MPI, what was not sent in time: memory is left to it */
     double last_alive, last_progress, give_up_at, last_told;
 
     phase phase;
@@ -97,6 +98,11 @@ static bool orders_sent(ndl_coordinator *c)
     return all;
 }
 
+static void take_back(ndl_coordinator *c, ndl_comm_op *op)
+{
+    if (ndl_comm_cancel(c->comm, op)) c->is_read = true;
+}
+
 /* Tell every rank that hosts a stage or idles; rank 0 only if it hosts. */
 static void give_order(ndl_coordinator *c, ndl_order_kind kind)
 {
@@ -108,7 +114,7 @@ static void give_order(ndl_coordinator *c, ndl_order_kind kind)
         for (int s = 0; s < c->n_stages; s++)
             hosts = hosts || c->places[s].rank == r;
         if (!hosts) continue;
-        (void)ndl_comm_cancel(c->comm, &c->order_ops[r]);
+        take_back(c, &c->order_ops[r]);
         /* A rank that cannot be told will be found silent or is dead. */
         (void)ndl_comm_send_begin(c->comm, &c->order_ops[r], r, NDL_TAG_ORDER,
                                   order, sizeof *order);
@@ -285,6 +291,7 @@ static bool maybe_stop(ndl_coordinator *c)
                                   .batch_id = nothing_left ? 0 : 1 };
     memcpy(o->bytes, &stop, sizeof stop);
     c->phase = STOPPING;
+    ndl_registry_await_totals(c->registry);
     send_batch(c, o, sizeof stop);
     return true;
 }
@@ -449,7 +456,10 @@ static ndl_status make_buffers(ndl_coordinator *c)
     if (!c->tokens || !c->order_ops || !c->out || !c->sent)
         return NDL_FAIL(NDL_EOS, "coordinator: out of memory");
     const size_t n_out = (size_t)c->window + 1;
-    NDL_TRY(ndl_arena_create(&c->arena, "messages", n_out * (cap + 64)));
+    const size_t orders = (NDL_ORDER_LEAVE + 1) * sizeof *c->orders;
+    NDL_TRY(ndl_arena_create(&c->arena, "messages",
+                             n_out * (cap + 64) + orders + 64));
+    c->orders = ndl_arena_alloc(c->arena, orders);
     for (int i = 0; i <= c->window; i++)
         c->out[i].bytes = ndl_arena_alloc(c->arena, cap);
     ndl_arena_freeze(c->arena);
@@ -501,14 +511,12 @@ void ndl_coordinator_destroy(ndl_coordinator **cp)
 {
     ndl_coordinator *c = *cp;
     if (!c) return;
-    bool is_read = false;
-    for (int i = 0; c->out && i <= c->window; i++)
-        is_read = ndl_comm_cancel(c->comm, &c->out[i].op) || is_read;
+    for (int i = 0; c->out && i <= c->window; i++) take_back(c, &c->out[i].op);
     ndl_registry_destroy(&c->registry);
     for (int r = 0; c->order_ops && r < c->comm->size; r++)
-        (void)ndl_comm_cancel(c->comm, &c->order_ops[r]);
+        take_back(c, &c->order_ops[r]);
     (void)ndl_comm_cancel(c->comm, &c->tokens_op);
-    if (is_read) ndl_arena_abandon(&c->arena);
+    if (c->is_read) ndl_arena_abandon(&c->arena);
     ndl_arena_destroy(&c->arena);
     ndl_scheduler_destroy(&c->scheduler);
     free(c->out);

@@ -80,8 +80,7 @@ static ndl_work work_of(const ndl_scheduler_batch *b)
 {
     ndl_work w = { .n_rows = b->n_rows, .n_sequences = b->n_seqs };
     for (int i = 0; i < b->n_seqs; i++) {
-        const double n = b->seqs[i].n_rows;
-        w.keys += n * b->seqs[i].pos + n * (n + 1.0) / 2.0;
+        w.keys += ndl_cadence_keys(b->seqs[i].pos, b->seqs[i].n_rows);
         w.n_samples += b->seqs[i].sample;
     }
     return w;

@@ -28,6 +28,7 @@ struct ndl_registry {
     uint32_t n_layers; /* of the model, with embedding and head */
     double last_work, begin, pinged;
     uint32_t ping;
+    bool awaits_totals;
 };
 
 static ndl_status post(ndl_registry *r, int i)
@@ -115,6 +116,7 @@ static bool take_report(ndl_registry *r, node *n, size_t len)
 {
     const ndl_wire_report *w = n->report;
     if (!ndl_message_report_is_valid(w, len)) return false;
+    if (w->kind == NDL_REPORT_DONE && !r->awaits_totals) return false;
     n->is_done = w->kind == NDL_REPORT_DONE;
     if (n->is_done || has_worked(&w->totals, &n->totals))
         r->last_work = n->last_sign;
@@ -181,6 +183,11 @@ ndl_status ndl_registry_hear(ndl_registry *r, bool heed_faults, bool *moved)
     for (int i = 0; i < r->setup.n_stages; i++)
         NDL_TRY(hear_one(r, i, heed_faults, moved));
     return NDL_OK;
+}
+
+void ndl_registry_await_totals(ndl_registry *r)
+{
+    r->awaits_totals = true;
 }
 
 uint32_t ndl_registry_ping(ndl_registry *r)

@@ -37,6 +37,10 @@ void ndl_registry_destroy(ndl_registry **r);
  */
 ndl_status ndl_registry_hear(ndl_registry *r, bool heed_faults, bool *moved);
 
+/** STOP is in the stream: stages may tell their totals from now on, not
+ * before. */
+void ndl_registry_await_totals(ndl_registry *r);
+
 /** A number for stages to answer: how long that takes is their ping. */
 uint32_t ndl_registry_ping(ndl_registry *r);
 

@@ -14,7 +14,7 @@
 /* Of the KV cache: one context at least, so that every request can run. */
 static int n_pages(const ndl_session_setup *s)
 {
-    const int each = (s->context + NDL_PAGE_POSITIONS - 1) / NDL_PAGE_POSITIONS;
+    const int each = ndl_pages_of(s->context);
     if (s->n_pages == 0) return s->n_slots * each;
     return s->n_pages > each ? s->n_pages : each;
 }

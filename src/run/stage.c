@@ -12,6 +12,7 @@
 
 #include "noodle/arena.h"
 #include "noodle/forward.h"
+#include "noodle/kvcache.h"
 #include "noodle/log.h"
 #include "noodle/message.h"
 #include "noodle/pool.h"
@@ -363,8 +364,8 @@ bool ndl_stage_has_left(const ndl_stage *s, ndl_status *status)
 
 static size_t clock_bytes(const ndl_stage *s)
 {
-    return ndl_stage_reports_bytes(&s->clock) +
-           NDL_STAGE_CLOCK_STEPS * sizeof(ndl_wire_step) + 64 +
+    if (!s->clock.keeps) return 0;
+    return NDL_STAGE_CLOCK_STEPS * sizeof(ndl_wire_step) + 64 +
            ((size_t)s->clock.n_layers + 2) * sizeof(ndl_layer_clock);
 }
 
@@ -376,7 +377,6 @@ static void make_clock(ndl_stage *s)
         ndl_arena_alloc(s->arena, NDL_STAGE_CLOCK_STEPS * sizeof *c->ring);
     c->layers = ndl_arena_alloc(s->arena, layers);
     memset(c->layers, 0, layers);
-    c->keeps = true;
 }
 
 static ndl_status make_buffers(ndl_stage *s)
@@ -390,9 +390,9 @@ static ndl_status make_buffers(ndl_stage *s)
                                 (uint32_t)row + s->target_bytes);
     if (s->box_cap < answer) s->box_cap = answer;
     const size_t rows = (size_t)job->max_rows * row;
-    const size_t steps = job->want_steps ? clock_bytes(s) : 0;
     const size_t all = 2 * DEPTH * (s->box_cap + 64) + rows +
-                       ndl_stage_sessions_bytes(job) + steps + 512;
+                       ndl_stage_sessions_bytes(job) + clock_bytes(s) +
+                       ndl_stage_reports_bytes(&s->clock) + 512;
     NDL_TRY(ndl_arena_create(&s->arena, "messages", all));
     for (int i = 0; i < DEPTH; i++) {
         s->in[i].bytes = ndl_arena_alloc(s->arena, s->box_cap);
@@ -400,7 +400,7 @@ static ndl_status make_buffers(ndl_stage *s)
     }
     if (s->last) s->x = ndl_arena_alloc(s->arena, rows);
     ndl_stage_sessions_init(&s->sessions, s->arena, job, s->index + 1);
-    if (job->want_steps) make_clock(s);
+    if (s->clock.keeps) make_clock(s);
     ndl_stage_reports_init(&s->reports, s->arena);
     ndl_arena_freeze(s->arena);
     return NDL_OK;
@@ -481,7 +481,7 @@ static ndl_message_batch_limits limits_of(const ndl_stage *s)
         .n_slots = job->n_slots,
         .max_ops = job->max_ops,
         .n_pages = job->n_pages,
-        .n_entries = (job->context + NDL_PAGE_KEYS - 1) / NDL_PAGE_KEYS,
+        .n_entries = (uint32_t)ndl_kvcache_entries((int)job->context),
     };
 }
 
@@ -513,6 +513,7 @@ ndl_status ndl_stage_create(ndl_stage **out, const ndl_stage_setup *setup)
     s->limits = limits_of(s);
     s->clock.first_layer = part.first_layer;
     s->clock.n_layers = part.n_layers;
+    s->clock.keeps = s->job->want_steps != 0;
     s->clock.n_model_layers = ndl_weights_model(s->weights)->n_layers;
     NDL_TRY_GOTO(done, st, make_buffers(s));
     NDL_TRY_GOTO(done, st, make_forward(s, &part, setup->places[i].speed));

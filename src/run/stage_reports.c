@@ -12,18 +12,24 @@ static const double ALIVE_EVERY_SEC = 2.0;
  * room for them. */
 static const double RECORDS_EVERY_SEC = 1.0;
 
-size_t ndl_stage_reports_bytes(const ndl_stage_clock *clock)
+static size_t records_bytes(const ndl_stage_clock *clock)
 {
     const size_t steps = ndl_stage_clock_cap(clock);
     const size_t accounts = ndl_message_accounts_bytes(NDL_WIRE_ACCOUNTS);
-    return (steps > accounts ? steps : accounts) + 64;
+    if (!clock->keeps) return 0;
+    return steps > accounts ? steps : accounts;
+}
+
+size_t ndl_stage_reports_bytes(const ndl_stage_clock *clock)
+{
+    return sizeof(ndl_wire_report) + records_bytes(clock) + 2 * 64;
 }
 
 void ndl_stage_reports_init(ndl_stage_reports *r, ndl_arena *arena)
 {
+    r->report = ndl_arena_alloc(arena, sizeof *r->report);
     if (r->clock->keeps)
-        r->records =
-            ndl_arena_alloc(arena, ndl_stage_reports_bytes(r->clock) - 64);
+        r->records = ndl_arena_alloc(arena, records_bytes(r->clock));
 }
 
 static void send(ndl_stage_reports *r, const void *msg, size_t len)
@@ -40,17 +46,17 @@ static void report(ndl_stage_reports *r, ndl_report_kind kind,
     getrusage(RUSAGE_SELF, &used);
     r->totals->peak_rss_bytes = (uint64_t)used.ru_maxrss * 1024;
     ndl_stage_clock_totals(r->clock, ndl_comm_now(r->comm), r->totals);
-    memset(&r->report, 0, sizeof r->report);
-    r->report.magic = NDL_WIRE_MAGIC;
-    r->report.kind = kind;
-    r->report.status = status;
-    r->report.stage = (uint32_t)r->index;
-    r->report.pong = r->pong_due;
-    r->report.totals = *r->totals;
+    memset(r->report, 0, sizeof *r->report);
+    r->report->magic = NDL_WIRE_MAGIC;
+    r->report->kind = kind;
+    r->report->status = status;
+    r->report->stage = (uint32_t)r->index;
+    r->report->pong = r->pong_due;
+    r->report->totals = *r->totals;
     if (kind == NDL_REPORT_FAULT)
-        strncpy(r->report.text, ndl_status_message(), NDL_WIRE_TEXT - 1);
+        strncpy(r->report->text, ndl_status_message(), NDL_WIRE_TEXT - 1);
     r->pong_due = 0;
-    send(r, &r->report, sizeof r->report);
+    send(r, r->report, sizeof *r->report);
 }
 
 /* Layers can be read between batches only. */

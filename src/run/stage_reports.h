@@ -20,16 +20,17 @@ typedef struct ndl_stage_reports {
     ndl_wire_totals *totals;
     int index; /* of the stage, from 0 */
     ndl_comm_op op;
-    ndl_wire_report report;
-    unsigned char *records; /* the STEPS or ACCOUNTS message */
-    bool is_busy;           /* a message is on its way */
+    ndl_wire_report *report; /* in the arena of init(): MPI may read it for
+                                longer than this lives */
+    unsigned char *records;  /* the STEPS or ACCOUNTS message, likewise */
+    bool is_busy;            /* a message is on its way */
     bool fault_due, done_due;
     bool is_over;      /* the totals were told: nothing comes after them */
     uint32_t pong_due; /* number to answer with; 0: none */
     double last_alive, last_records; /* seconds */
 } ndl_stage_reports;
 
-/** Bytes that init() takes from its arena, if records are wanted. */
+/** Bytes that init() takes from its arena; clock->keeps says what is wanted. */
 size_t ndl_stage_reports_bytes(const ndl_stage_clock *clock);
 
 /** The borrowed members are set by the caller. */

@@ -246,7 +246,7 @@ static double with_rows(const ndl_cadence *c, ndl_cadence_load load, int pos,
                         int n)
 {
     load.prompt_rows += n;
-    load.prompt_keys += (double)n * pos + 0.5 * n * (n + 1.0);
+    load.prompt_keys += ndl_cadence_keys(pos, n);
     return ndl_cadence_step_sec(c, &load);
 }
 

@@ -13,10 +13,6 @@
 
 #include "page_tree.h"
 
-/* A copied page costs about what computing some rows does: fewer than this
- * are computed.  Also what is worth to be remembered of a page at all. */
-enum { LEAST_COMMON = 16 };
-
 typedef struct table {
     int *pages; /* (n_entries) */
     int n;
@@ -213,7 +209,7 @@ static find look(ndl_pages *p, int slot, const int32_t *text, int n, int pos)
         const int page =
             ndl_page_tree_find(&p->tree, parent, text + start, most, &same);
         if (same < NDL_PAGE_POSITIONS) {
-            if (start + same < f.match.end + LEAST_COMMON) break;
+            if (start + same < f.match.end + NDL_PAGE_LEAST_COMMON) break;
             f.source = page;
             f.n_common = same;
             f.match.end = start + same;
@@ -223,7 +219,7 @@ static find look(ndl_pages *p, int slot, const int32_t *text, int n, int pos)
         f.match.n_kept += p->refs[page] == 0;
         f.match.end = start + same;
     }
-    return f.match.end < pos + LEAST_COMMON ? nothing : f;
+    return f.match.end < pos + NDL_PAGE_LEAST_COMMON ? nothing : f;
 }
 
 ndl_pages_match ndl_pages_find(ndl_pages *p, int slot, const int32_t *text,
@@ -326,7 +322,7 @@ void ndl_pages_sent(ndl_pages *p, int slot, const int32_t *text, int n_sent)
         const int start = k * NDL_PAGE_POSITIONS, left = n_sent - start;
         const int n = left < NDL_PAGE_POSITIONS ? left : NDL_PAGE_POSITIONS;
         t->n_known = start + n;
-        if (n < LEAST_COMMON) return;
+        if (n < NDL_PAGE_LEAST_COMMON) return; /* not worth remembering */
         ndl_page_tree_put(&p->tree, t->pages[k], k > 0 ? t->pages[k - 1] : -1,
                           text + start, n);
         if (n == NDL_PAGE_POSITIONS) merge(p, slot, k);

@@ -14,10 +14,7 @@ enum {
     /* A prompt gets on by at least so many rows a batch, however short the
      * steps are to be: fewer cost about as much as these, because the
      * weights are read once for all rows. */
-    LEAST_CHUNK = 8,
-    /* What two prompts share beyond what is computed is worth waiting for
-     * from so many ids on; as many as pages.c finds worth a copy. */
-    LEAST_SHARED = 16
+    LEAST_CHUNK = 8
 };
 
 bool ndl_prompt_is_reusing(const ndl_scheduler *s, const ndl_sequence *q)
@@ -38,9 +35,10 @@ static int shared_to_come(const ndl_sequence *older, const ndl_sequence *q,
                           int pos)
 {
     const int most = older->goal < q->goal - 1 ? older->goal : q->goal - 1;
-    int n = pos + LEAST_SHARED;
+    const int least = NDL_PAGE_LEAST_COMMON;
+    int n = pos + least;
     if (most < n || older->sent >= most) return 0;
-    if (!is_equal(older->text + pos, q->text + pos, LEAST_SHARED)) return 0;
+    if (!is_equal(older->text + pos, q->text + pos, least)) return 0;
     if (!is_equal(older->text, q->text, pos)) return 0;
     while (n < most && older->text[n] == q->text[n]) n++;
     return older->sent < n ? n : 0;
@@ -115,7 +113,7 @@ static bool add_prompt(ndl_scheduler *s, ndl_draft *d, int i)
     if (!ndl_sequence_take_page(s, request)) return false;
     int n = chunk_rows(s, d, q, q->pos);
     n = rows_with_pages(s, q, n > 0 ? n : 1);
-    const double keys = (double)n * q->pos + 0.5 * n * (n + 1.0);
+    const double keys = ndl_cadence_keys(q->pos, n);
     ndl_draft_add(s, d, request, n);
     d->load.prompt_rows += n;
     d->load.prompt_keys += keys;

@@ -5,18 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noodle/grow.h"
+
 ndl_status ndl_buffer_reserve(ndl_buffer *b, size_t n)
 {
     if (n <= b->cap - b->n) return NDL_OK;
-    if (n > SIZE_MAX / 4 - b->n)
+    void *data =
+        n > SIZE_MAX - b->n ? NULL : ndl_grow(b->data, &b->cap, b->n + n, 1);
+    if (!data)
         return NDL_FAIL(NDL_EOS, "text: %zu more bytes: out of memory", n);
-    size_t cap = b->cap * 2;
-    if (cap < b->n + n) cap = b->n + n;
-    if (cap < 256) cap = 256;
-    void *data = realloc(b->data, cap);
-    if (!data) return NDL_FAIL(NDL_EOS, "text: %zu bytes: out of memory", cap);
     b->data = data;
-    b->cap = cap;
     return NDL_OK;
 }
 

@@ -1,17 +1,16 @@
 """bench/compare_llama_cpp.py against stand-ins that answer with numbers known
 before: what it asks of whom, what it makes of the answers, how it goes on."""
-import csv
 import os
 import struct
 import subprocess
 import sys
 import unittest
 
+import bench_kit
 import tool
 from tool import Case
 
-BENCH = os.path.join(os.path.dirname(os.path.dirname(tool.HERE)), "bench")
-SCRIPT = os.path.join(BENCH, "compare_llama_cpp.py")
+SCRIPT = os.path.join(bench_kit.BENCH, "compare_llama_cpp.py")
 
 # Answers as llama-bench does, at RATE tokens/s where the flags hold BEST, at
 # half of it elsewhere, and writes down how it was called.
@@ -59,16 +58,9 @@ class Compare(Case):
 
     def stand_in(self, place, name, rate, best="", fault="\0",
                  banner="HAVE_FANCY_SIMD is defined"):
-        path = os.path.join(self.folder, place, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        facts = {"LOG": self.log, "NAME": place, "RATE": rate, "BEST": best,
-                 "FAULT": fault, "BANNER": banner}
-        head, _, rest = STAND_IN.partition("\n")
-        with open(path, "w") as f:
-            f.write(head + "\n" + "".join(
-                f"{key} = {value!r}\n" for key, value in facts.items()) + rest)
-        os.chmod(path, 0o755)
-        return path
+        return bench_kit.stand_in(
+            os.path.join(self.folder, place, name), STAND_IN, LOG=self.log,
+            NAME=place, RATE=rate, BEST=best, FAULT=fault, BANNER=banner)
 
     def rival(self, place, rate, **facts):
         return os.path.dirname(
@@ -83,10 +75,8 @@ class Compare(Case):
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
 
     def rows(self):
-        with open(os.path.join(self.folder, "out.csv")) as f:
-            lines = [line for line in f if not line.startswith("#")]
-        return {(row["case"], row["rival"]): row
-                for row in csv.DictReader(lines, strict=True)}
+        return {(row["case"], row["rival"]): row for row in bench_kit.rows(
+            os.path.join(self.folder, "out.csv"))}
 
     def calls(self, name, part):
         with open(self.log) as f:
@@ -110,6 +100,12 @@ class Compare(Case):
         row = rows[case + "tg8", "ik_llama.cpp"]
         self.assertEqual(row["rival_flags"], "-rtr 1 -fa 1")
         self.assertEqual((row["ratio"], row["ratio_low"]), ("0.750",) * 2)
+        self.assertEqual(
+            bench_kit.remarks(os.path.join(self.folder, "out.csv"))[1:],
+            ["tool: unknown", "rounds: 3, in turn, medians",
+             "llama.cpp: unknown build", "ik_llama.cpp: unknown build"])
+        # The weights that are in the folder are taken.
+        self.assertEqual(self.calls("ours", "synth"), [])
         # One try of each set of flags, then the rounds.
         self.assertEqual(len(self.calls("llama", "-p 32")), 4 + 3)
         with open(os.path.join(self.folder, "out.md")) as f:
@@ -185,7 +181,7 @@ class Compare(Case):
     @unittest.skipIf(tool.numpy is None, "needs numpy")
     def test_random_weights_are_a_whole_gguf(self):
         path = os.path.join(self.folder, "random.gguf")
-        maker = os.path.join(BENCH, "gguf_random.py")
+        maker = os.path.join(bench_kit.BENCH, "gguf_random.py")
         done = subprocess.run([sys.executable, "-B", maker, "gpt2-124m",
                                "q4_0+q8_0", path], timeout=60)
         self.assertEqual(done.returncode, 0)

@@ -147,8 +147,10 @@ class Planning(Case):
         self.assertGreater(slow["timings"]["decode_sec"], 23 * 0.05)
 
     def test_wrong_words_are_refused(self):
-        for more, word in ((["--emulate", "rank=0,speed=0.5"], "--emulate"),
+        for more, word in ((["--emulate", "rank=0,speed=0.5"], "from 1 to 2"),
+                           (["--emulate", "rank=3,speed=0.5"], "from 1 to 2"),
                            (["--emulate", "rank=1,speed=2"], "--emulate"),
+                           (["--emulate", "link=1-1,delay=1ms"], "two diff"),
                            (["--emulate", "rank=1"], "--emulate"),
                            (["--emulate", "link=1-3,delay=1ms"], "link=1-3"),
                            (["--emulate", "link=1-2"], "link=1-2"),
@@ -159,6 +161,9 @@ class Planning(Case):
                             "--save-profile")):
             done = tool.run("run", *TEXT, *more, np=3, cwd=self.folder)
             self.check_error(done, USAGE, [word])
+        done = tool.run("run", *TEXT, "--plan", "mesure", np=3,
+                        cwd=self.folder)
+        self.check_error(done, 66, ["--plan mesure", "give estimate, measure"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """bench/requests.py: its arithmetic and its reading of answers, and all of it
 against stand-ins that answer at a speed known before."""
-import csv
 import json
 import os
 import random
@@ -11,11 +10,11 @@ import sys
 import time
 import unittest
 
+import bench_kit
 import tool
 from tool import Case
 
-BENCH = os.path.join(os.path.dirname(os.path.dirname(tool.HERE)), "bench")
-sys.path.insert(0, BENCH)
+sys.path.insert(0, bench_kit.BENCH)
 
 import request_sides  # noqa: E402
 import request_table  # noqa: E402
@@ -59,6 +58,7 @@ def run():
     sys.stderr.write("ready after 0.001 s\nprompt    9 tokens, 7 of them not "
                      "computed anew\n")
 def batched():
+    time.sleep(HANG_SEC)
     pp, tg = int(after("-npp")), int(after("-ntg"))
     for n in map(int, after("-npl").split(",")):
         print("| %d | %d | %d | 0 | %.6f | 1 | %.6f | 1 | 1 | 1 |" % (
@@ -312,23 +312,19 @@ class Script(Case):
         for name in ("llama-bench", "llama-batched-bench"):
             self.stand_in("ik", name, 2500.0, best="-rtr -fa on")
 
-    def stand_in(self, place, name, rate=1.0, best="", fault="\0", short=0):
-        path = os.path.join(self.folder, place, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        facts = {"LOG": self.log, "PLACE": place, "RATE": rate, "BEST": best,
-                 "FAULT": fault, "SHORT": short}
-        head, _, rest = STAND_IN.partition("\n")
-        with open(path, "w") as f:
-            f.write(head + "\n" + "".join(
-                f"{key} = {value!r}\n" for key, value in facts.items()) + rest)
-        os.chmod(path, 0o755)
+    def stand_in(self, place, name, rate=1.0, best="", fault="\0", short=0,
+                 hang_sec=0):
+        bench_kit.stand_in(
+            os.path.join(self.folder, place, name), STAND_IN, LOG=self.log,
+            PLACE=place, RATE=rate, BEST=best, FAULT=fault, SHORT=short,
+            HANG_SEC=hang_sec)
 
     def command(self, *more):
         at = {name: os.path.join(self.folder, name)
               for name in ("ours", "llama", "ik", "path")}
         env = dict(os.environ, PATH=at["path"] + ":" + os.environ["PATH"])
         return dict(args=[
-            sys.executable, "-B", os.path.join(BENCH, "requests.py"),
+            sys.executable, "-B", os.path.join(bench_kit.BENCH, "requests.py"),
             os.path.join(at["ours"], "noodle"), "--llama-cpp", at["llama"],
             "--ik", at["ik"], "--quick", "--folder", self.folder, "--output",
             os.path.join(self.folder, "out.csv"), *more],
@@ -340,9 +336,7 @@ class Script(Case):
         return done
 
     def rows(self):
-        with open(os.path.join(self.folder, "out.csv")) as f:
-            lines = [line for line in f if not line.startswith("#")]
-        return list(csv.DictReader(lines, strict=True))
+        return bench_kit.rows(os.path.join(self.folder, "out.csv"))
 
     def calls(self, *parts):
         with open(self.log) as f:
@@ -371,6 +365,10 @@ class Script(Case):
         self.assertEqual(rows["noodle-mpi"]["reused_tokens"], "7")
         self.assertEqual(rows["noodle-mpi"]["ttft_median_sec"], "0.007")
         self.assertEqual(rows["noodle-mpi"]["ttft_95_sec"], "0.013")
+        self.assertEqual(
+            bench_kit.remarks(os.path.join(self.folder, "out.csv"))[1:],
+            ["tool: unknown", "cores: 2 of them for each in turn",
+             "llama.cpp: unknown build", "ik_llama.cpp: unknown build"])
         # A batch has no step for the first token of an answer.
         row = rows["llama.cpp"]
         tokens = int(row["prompt_tokens"]) + int(row["new_tokens"])
@@ -425,15 +423,19 @@ class Script(Case):
         self.assertEqual(len({row["case"] for row in self.rows()}), 2)
 
     def test_a_killed_benchmark_goes_on_and_its_servers_are_gone(self):
-        self.stand_in("llama", "llama-batched-bench", 1000.0)
+        # Killed at a known place: the servers are up, nothing is measured.
+        self.stand_in("llama", "llama-batched-bench", hang_sec=60)
         started = subprocess.Popen(**self.command(
             "--only", "noodle-mpi,llama.cpp-rpc"))
         with started:
-            self.wait_for_call("ggml-rpc-server")
+            self.wait_for_call("llama-batched-bench")
             started.send_signal(signal.SIGTERM)
             started.communicate(timeout=30)
         self.assertNotEqual(started.returncode, 0)
+        self.assertEqual(len(self.calls("ggml-rpc-server")), 2)
         self.check_ended("ggml-rpc-server")
+        self.check_ended("llama-batched-bench")
+        self.stand_in("llama", "llama-batched-bench", 1000.0)
         before = self.rows()
         self.assertEqual([row["side"] for row in before], ["noodle-mpi"])
         self.bench("--only", "noodle-mpi,llama.cpp-rpc")

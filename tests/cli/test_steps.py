@@ -1,17 +1,16 @@
 """bench/steps.py against a stand-in whose times are known before: what it
 runs, what it makes of the answers, how it goes on."""
-import csv
 import os
 import subprocess
 import sys
 import unittest
 
+import bench_kit
 import tool
 from tool import Case
 
-BENCH = os.path.join(os.path.dirname(os.path.dirname(tool.HERE)), "bench")
-SCRIPT = os.path.join(BENCH, "steps.py")
-sys.path.insert(0, BENCH)
+SCRIPT = os.path.join(bench_kit.BENCH, "steps.py")
+sys.path.insert(0, bench_kit.BENCH)
 
 # As mpirun it starts itself once, with the number of ranks, instead.  A step of
 # b rows takes 10 + b ms, a quarter of which is the slowest stage's of four.
@@ -26,6 +25,9 @@ if os.path.basename(sys.argv[0]) == "mpirun":
     os.execv(said[np + 2], said[np + 2:])
 if said[0] == "synth":
     open(option("-o"), "w").close()
+    sys.exit(0)
+if said[0] == "inspect":
+    print("family       llama\nshape        9 blocks, width 64")
     sys.exit(0)
 if said[0] == "--version":
     print("noodle-mpi 9.9")
@@ -69,13 +71,10 @@ class Steps(Case):
         self.tool = self.stand_in()
 
     def stand_in(self, fault="", gap="gap_max_sec"):
-        head, _, rest = STAND_IN.partition("\n")
         for name in ("mpirun", "noodle-mpi"):
-            path = os.path.join(self.folder, name)
-            with open(path, "w") as f:
-                f.write(f"{head}\nLOG, FAULT, GAP = {self.log!r}, {fault!r}, "
-                        f"{gap!r}\n{rest}")
-            os.chmod(path, 0o755)
+            path = bench_kit.stand_in(
+                os.path.join(self.folder, name), STAND_IN, LOG=self.log,
+                FAULT=fault, GAP=gap)
         return path
 
     def steps(self, *more):
@@ -89,10 +88,8 @@ class Steps(Case):
     def rows(self, *more):
         done = self.steps(*more)
         self.assertEqual(done.returncode, 0, done.stderr.decode())
-        with open(os.path.join(self.folder, "out.csv")) as f:
-            lines = [line for line in f if not line.startswith("#")]
-        return {(row["case"], row["rival"]): row
-                for row in csv.DictReader(lines, strict=True)}
+        return {(row["case"], row["rival"]): row for row in bench_kit.rows(
+            os.path.join(self.folder, "out.csv"))}
 
     def calls(self):
         with open(self.log) as f:
@@ -113,6 +110,16 @@ class Steps(Case):
         threads = {line.split()[0]: line.split("-t ")[1].split()[0]
                    for line in self.calls()}
         self.assertEqual(threads, {"1": "2", "3": "1"})
+
+    def test_the_table_says_where_it_comes_from(self):
+        self.rows("--only", "two/pp")
+        remarks = bench_kit.remarks(os.path.join(self.folder, "out.csv"))
+        self.assertTrue(remarks[0].startswith("processor: "), remarks)
+        self.assertEqual(remarks[1:], [
+            "tool: noodle-mpi 9.9",
+            "model: model.h5; long prompts: llama-3.2-1b int8, random",
+            "rounds: 1, in turn, medians",
+            "emulated: every rank at speed 0.025"])
 
     def test_own_choice_against_each_number_of_groups(self):
         rows = self.rows("--only", "groups/")
@@ -140,6 +147,7 @@ class Steps(Case):
         (call,) = self.calls()
         self.assertEqual(call.split()[0], "5")
         self.assertIn("-b 64", call)
+        self.assertIn("--split 2,2,2,3", call)
 
     def test_gaps_against_the_stall(self):
         rows = self.rows("--only", "gaps/50")

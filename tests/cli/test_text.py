@@ -3,8 +3,6 @@ as text, as JSON and as files.
 """
 import json
 import os
-import pty
-import subprocess
 import sys
 
 import tool
@@ -93,20 +91,9 @@ class Text(Case):
     def test_a_terminal_shows_how_far_many_prompts_are(self):
         path = tool.write(tool.make_folder("many"), "lines.txt",
                           "".join(f"Line {i}\n" for i in range(400)))
-        ours, theirs = pty.openpty()
-        run = subprocess.Popen(
-            [tool.PATH, "run", "--prompts", path, "-n", "100", "--json"],
-            env=tool.environment(), stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=theirs, start_new_session=True)
-        os.close(theirs)
-        said = b""
-        try:
-            while piece := os.read(ours, 4096):
-                said += piece
-        except OSError:  # the other end is closed
-            pass
-        os.close(ours)
-        self.assertEqual(run.wait(tool.LIMIT_SEC), 0)
+        code, said = tool.run_on_terminal("run", "--prompts", path, "-n",
+                                          "100", "--json")
+        self.assertEqual(code, 0, said)
         self.assertRegex(said, rb"run: \d+ of 400 prompts, \d+ tokens")
 
     def test_a_file_is_one_prompt(self):

@@ -10,6 +10,7 @@ and skip what needs a package that is not there.
 """
 import concurrent.futures
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -113,6 +114,7 @@ class Run:
     """A run in progress.
 
     np     number of ranks under the launcher; 0: without one
+    stdin  as in Popen
     shell  what a shell adds behind the program, such as ">&-"; under a
            launcher each rank has that shell, because a launcher keeps what
            happens to its own stdout to itself
@@ -122,7 +124,7 @@ class Run:
     """
 
     def __init__(self, *args, np=0, cwd=None, env=None, stdout=None,
-                 shell=None):
+                 shell=None, stdin=subprocess.DEVNULL):
         command = [PATH, *args]
         if shell:
             command = ["bash", "-c", f'"$@" {shell}', "bash", *command]
@@ -135,7 +137,7 @@ class Run:
         self.start = time.monotonic()
         self.process = subprocess.Popen(
             command, cwd=cwd or SCRATCH, env=environment(env, np),
-            stdin=subprocess.DEVNULL, stderr=self.err,
+            stdin=stdin, stderr=self.err,
             stdout=self.out if stdout is None else stdout,
             start_new_session=True)
 
@@ -198,6 +200,24 @@ def read_all(file):
 
 def run(*args, limit=LIMIT_SEC, **how):
     return Run(*args, **how).end(limit)
+
+
+def run_on_terminal(*args, cwd=None):
+    """Run with a terminal as stderr.  @return (exit status, what it shows)."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [PATH, *args], cwd=cwd or SCRATCH, env=environment(),
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs,
+        start_new_session=True)
+    os.close(theirs)
+    said = b""
+    try:
+        while piece := os.read(ours, 4096):
+            said += piece
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    return process.wait(LIMIT_SEC), said
 
 
 def together(call, many):

@@ -8,15 +8,6 @@
 
 static const double delay_sec = 0.03;
 
-static void finish(ndl_comm *c, ndl_comm_op *op)
-{
-    for (bool done = false;;) {
-        CHECK(ndl_comm_test(c, op, &done, NULL) == NDL_OK);
-        if (done) return;
-        ndl_comm_wait(c, 1.0);
-    }
-}
-
 /* Over `c`, from rank 0 to the last: how long it takes. */
 static double one_way_sec(ndl_comm *c)
 {
@@ -26,11 +17,11 @@ static double one_way_sec(ndl_comm *c)
         sent = ndl_clock_sec();
         CHECK(ndl_comm_send_begin(c, &op, c->size - 1, NDL_TAG_BATCH, &sent,
                                   sizeof sent) == NDL_OK);
-        finish(c, &op);
+        mpi_check_finish(c, &op);
     } else if (c->rank == c->size - 1) {
         CHECK(ndl_comm_recv_begin(c, &op, 0, NDL_TAG_BATCH, &sent,
                                   sizeof sent) == NDL_OK);
-        finish(c, &op);
+        mpi_check_finish(c, &op);
         sent = ndl_clock_sec() - sent;
     }
     return c->rank == c->size - 1 ? sent : 0.0;

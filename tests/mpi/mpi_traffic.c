@@ -133,15 +133,6 @@ static void all_messages_arrive_in_their_turn(ndl_comm *c)
     }
 }
 
-static void finish(ndl_comm *c, ndl_comm_op *op)
-{
-    for (bool done = false;;) {
-        CHECK(ndl_comm_test(c, op, &done, NULL) == NDL_OK);
-        if (done) return;
-        ndl_comm_wait(c, 1.0);
-    }
-}
-
 /* Rank 0 sends more than any belt holds before anybody takes anything; what
  * does not go is given up from the end, and the rest comes in order. */
 static void sends_that_find_no_room_wait_or_are_given_up(ndl_comm *c)
@@ -166,7 +157,7 @@ static void sends_that_find_no_room_wait_or_are_given_up(ndl_comm *c)
     CHECK(ndl_comm_agree(c, NDL_OK) == NDL_OK);
     if (c->rank == 0 && last > 0)
         for (int i = 0; i < N - GIVEN_UP; i++)
-            if (op[i].is_active) finish(c, &op[i]);
+            if (op[i].is_active) mpi_check_finish(c, &op[i]);
     for (int i = 0; c->rank == last && i < N - GIVEN_UP; i++) {
         ndl_comm_op one = { 0 };
         CHECK(ndl_comm_recv_begin(c, &one, 0, NDL_TAG_BATCH, in, BYTES) ==

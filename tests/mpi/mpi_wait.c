@@ -5,28 +5,18 @@
 #include "noodle/clock.h"
 #include "noodle/comm.h"
 
-static void finish(ndl_comm *c, ndl_comm_op *op)
-{
-    bool done = false;
-    for (;;) {
-        CHECK(ndl_comm_test(c, op, &done, NULL) == NDL_OK);
-        if (done) return;
-        ndl_comm_wait(c, 5.0);
-    }
-}
-
 static void receive(ndl_comm *c, int from, void *buf, size_t len)
 {
     ndl_comm_op op = { 0 };
     CHECK(ndl_comm_recv_begin(c, &op, from, NDL_TAG_BATCH, buf, len) == NDL_OK);
-    finish(c, &op);
+    mpi_check_finish(c, &op);
 }
 
 static void send(ndl_comm *c, int to, const void *buf, size_t len)
 {
     ndl_comm_op op = { 0 };
     CHECK(ndl_comm_send_begin(c, &op, to, NDL_TAG_BATCH, buf, len) == NDL_OK);
-    finish(c, &op);
+    mpi_check_finish(c, &op);
 }
 
 /* On one node the bell tells; between nodes a waiting rank has to look. */

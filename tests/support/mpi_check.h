@@ -7,6 +7,8 @@
 #include <mpi.h>
 #include <stdio.h>
 
+#include "noodle/comm.h"
+
 #define CHECK(fact)                                                            \
     do {                                                                       \
         if (!(fact)) mpi_check_fail(#fact, __FILE__, __LINE__);                \
@@ -27,6 +29,16 @@ static inline void mpi_check_init(int *argc, char ***argv)
     int level = 0;
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &level);
     CHECK(level >= MPI_THREAD_FUNNELED);
+}
+
+/** `op` is done; waits for it as pumps do. */
+static inline void mpi_check_finish(ndl_comm *c, ndl_comm_op *op)
+{
+    for (bool done = false;;) {
+        CHECK(ndl_comm_test(c, op, &done, NULL) == NDL_OK);
+        if (done) return;
+        ndl_comm_wait(c, 5.0);
+    }
 }
 
 #endif /* NOODLE_TESTS_MPI_CHECK_H */

@@ -11,11 +11,8 @@
 
 #include <cmocka.h>
 
-#include "folder.h"
 #include "noodle/store.h"
-
-static test_folder folder;
-static char path[320];
+#include "scratch.h"
 
 /* Ids of a kind count upward: a valid one between two of ours is a leak. */
 typedef struct id_mark {
@@ -52,22 +49,18 @@ static inline int count_leaks(void)
 
 static inline int set_up(void **state)
 {
-    (void)state;
     H5open();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    ndl_status_clear();
-    if (test_folder_make(&folder) != 0) return -1;
-    snprintf(path, sizeof path, "%s", test_folder_at(&folder, "a.h5"));
+    if (scratch_make(state) != 0) return -1;
     first_ids = mark_ids();
     return 0;
 }
 
 static inline int tear_down(void **state)
 {
-    (void)state;
     const int leaks = count_leaks();
     if (leaks) fprintf(stderr, "%d ids leaked\n", leaks);
-    return test_folder_remove(&folder) != 0 || leaks ? -1 : 0;
+    return scratch_remove(state) != 0 || leaks ? -1 : 0;
 }
 
 static inline void ok(ndl_status st)

@@ -55,8 +55,7 @@ static void on_finish(void *arg, int request, ndl_finish why, double now)
 /* Whole contexts for all slots, unless the setup says otherwise. */
 static int world_pages(const world_setup *s)
 {
-    const int each = (s->context + NDL_PAGE_POSITIONS - 1) / NDL_PAGE_POSITIONS;
-    return s->n_pages > 0 ? s->n_pages : s->n_slots * each;
+    return s->n_pages > 0 ? s->n_pages : s->n_slots * ndl_pages_of(s->context);
 }
 
 static void write_job(world *w)

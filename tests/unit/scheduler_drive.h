@@ -14,11 +14,14 @@ static inline void done(ndl_scheduler *s, uint64_t id)
     assert_int_equal(ndl_scheduler_done(s, id, NULL, &ended), 0);
 }
 
-/* One stage, and pages for all, unless the test says otherwise. */
+/* One stage, a slot for each request, pages for all and one batch in flight,
+ * unless the test says otherwise. */
 static inline ndl_scheduler *make(ndl_scheduler_config config)
 {
     ndl_scheduler *s = NULL;
     if (config.n_stages == 0) config.n_stages = 1;
+    if (config.n_slots == 0) config.n_slots = config.max_requests;
+    if (config.window == 0) config.window = 1;
     if (config.n_pages == 0)
         config.n_pages = config.n_slots * ndl_pages_of(config.context);
     assert_int_equal(ndl_scheduler_create(&s, &config), NDL_OK);

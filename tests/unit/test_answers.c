@@ -67,12 +67,17 @@ static int end_world(void **state)
     return failed;
 }
 
-static void put(const char *path, const char *text)
+static void put_bytes(const char *path, const char *bytes, size_t n)
 {
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
     assert_int_equal(fclose(f), 0);
+}
+
+static void put(const char *path, const char *text)
+{
+    put_bytes(path, text, strlen(text));
 }
 
 /* A start with these requests, ready for events. */
@@ -364,6 +369,123 @@ static void a_full_disk_asks_the_run_to_end(void **state)
     free(text);
 }
 
+/* The first token of its own has a text of 32 Ki control characters: 192 KiB of
+ * JSON. */
+static void make_long_token(world *w)
+{
+    enum { N = 1 << 15 };
+    char *text = calloc(2, N + 1);
+    assert_non_null(text);
+    for (int i = 0; i < N; i++) memcpy(text + 2 * i, "\xc4\x81", 2); /* 1 */
+    const fixture one = { .spm = false, .tokens = { text } };
+    ndl_tokenizer_destroy(&w->tokenizer);
+    w->tokenizer = fixture_tokenizer(&one);
+    free(text);
+}
+
+static void
+a_result_too_long_for_a_line_is_an_error_and_the_others_go_on(void **state)
+{
+    world *w = *state;
+    make_long_token(w);
+    start(w, "{\"prompt\":\"a\",\"logprobs\":1}\n{\"prompt\":\"b\"}\n\"c\"\n",
+          100);
+    /* Each is told three times: in the text, as a token, as a candidate. */
+    for (int i = 0; i < 120; i++) assert_true(token(w, 0, FIRST_TOKEN));
+    finish(w, 0, NDL_FINISH_LENGTH);
+    for (int i = 0; i < 350; i++) assert_true(token(w, 1, FIRST_TOKEN));
+    finish(w, 1, NDL_FINISH_LENGTH);
+    assert_false(w->a.stop.requested);
+    assert_int_equal(tokens(w, 2, "yes"), 3);
+    finish(w, 2, NDL_FINISH_EOS);
+    assert_int_equal(ndl_answers_end(&w->a), NDL_OK);
+    assert_int_equal(ndl_answers_left(&w->a), 0);
+    assert_int_equal(w->a.n_refused, 2);
+    static const char *const words[] = {
+        "line 1: the result is 67.5 MiB long, a "
+        "line holds 64: give fewer logprobs",
+        "line 2: the result is 65.6 MiB long, a "
+        "line holds 64: give a smaller max_t"
+    };
+    for (int i = 0; i < 2; i++) {
+        json_t *line = result(w, i), *error = at(line, "error");
+        const char *why = json_string_value(at(error, "message"));
+        if (!strstr(why, words[i])) fail_msg("%s", why);
+        assert_string_equal(json_string_value(at(error, "code")),
+                            "result_too_long");
+        assert_true(json_is_null(at(line, "response")));
+        json_decref(line);
+    }
+    expect_text(w, 2, "yes", "stop");
+    ndl_answers_fini(&w->a);
+    assert_int_equal(ndl_answers_begin(&w->a, &w->options, &no_signal), NDL_OK);
+    assert_int_equal(w->a.n_before, 3);
+}
+
+static void a_signal_ends_the_reading(void **state)
+{
+    world *w = *state;
+    static const struct {
+        int signal;
+        ndl_status status;
+    } cases[] = { { SIGINT, NDL_EINT },
+                  { SIGTERM, NDL_ETERM },
+                  { SIGUSR1, NDL_ETEMP } };
+    put(w->in, "\"a\"\n\"b\"\n");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const volatile sig_atomic_t signal = cases[i].signal;
+        assert_int_equal(ndl_answers_begin(&w->a, &w->options, &signal),
+                         cases[i].status);
+        assert_non_null(strstr(ndl_status_message(), w->in));
+        assert_int_not_equal(access(w->out, F_OK), 0); /* not made */
+        ndl_answers_fini(&w->a);
+        ndl_status_clear();
+    }
+}
+
+static void expect_refused_file(world *w, const char *text, const char *word)
+{
+    put(w->in, text);
+    assert_int_equal(ndl_answers_begin(&w->a, &w->options, &no_signal),
+                     NDL_EDATA);
+    if (!strstr(ndl_status_message(), word))
+        fail_msg("%s", ndl_status_message());
+    assert_int_not_equal(access(w->out, F_OK), 0);
+    ndl_answers_fini(&w->a);
+    ndl_status_clear();
+}
+
+static void a_file_of_another_form_is_refused_as_a_whole(void **state)
+{
+    world *w = *state;
+    expect_refused_file(w, "[{\"prompt\":\"a\"},{\"prompt\":\"b\"}]\n",
+                        "line 1: begins JSON that is a list: write one");
+    expect_refused_file(w, "\n [\n  {\"prompt\":\"a\"}\n]", "line 2: begins");
+    expect_refused_file(w, "\xef\xbb\xbf[", "jq -c '.[]' ");
+    expect_refused_file(w, "{ \r\n \"prompt\": \"a\"\r\n}\r\n",
+                        "is spread over lines");
+    expect_refused_file(w, "\xff\xfe{", "is UTF-16 text: save it as UTF-8");
+    expect_refused_file(w, "\xfe\xff\n", "is UTF-16 text");
+    static const char unmarked[] = "\"\0a\0\"\0\n\0";
+    put_bytes(w->in, unmarked, sizeof unmarked - 1);
+    assert_int_equal(ndl_answers_begin(&w->a, &w->options, &no_signal),
+                     NDL_EDATA);
+    assert_non_null(strstr(ndl_status_message(), "is UTF-16 text"));
+}
+
+static void a_byte_order_mark_is_none_of_the_first_request(void **state)
+{
+    world *w = *state;
+    start(w, "\xef\xbb\xbf\"a\"\n\"b\"\n", 100);
+    assert_int_equal(w->a.n, 2);
+    finish(w, 0, NDL_FINISH_EOS);
+    assert_int_equal(ndl_answers_end(&w->a), NDL_OK);
+    ndl_answers_fini(&w->a);
+    start(w, "\"a\"\n\"b\"\n", 100); /* the same requests */
+    assert_int_equal(w->a.n_before, 1);
+    ndl_answers_fini(&w->a);
+}
+
 static void hostile_results_are_refused(void **state)
 {
     (void)state;
@@ -416,6 +538,10 @@ int main(void)
         FACT(the_next_start_runs_what_is_left),
         FACT(what_the_end_of_a_run_cuts_short_is_no_answer),
         FACT(a_full_disk_asks_the_run_to_end),
+        FACT(a_result_too_long_for_a_line_is_an_error_and_the_others_go_on),
+        FACT(a_signal_ends_the_reading),
+        FACT(a_file_of_another_form_is_refused_as_a_whole),
+        FACT(a_byte_order_mark_is_none_of_the_first_request),
         cmocka_unit_test(hostile_results_are_refused),
     };
 #undef FACT

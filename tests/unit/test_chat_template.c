@@ -10,27 +10,21 @@
 
 #include <cmocka.h>
 
-#include "../support/folder.h"
+#include "../support/scratch.h"
 
 static const char dataset[] = "/tokenizer/chat_template";
-static test_folder folder;
-static char path[320];
 static ndl_store *store;
 
 static int set_up(void **state)
 {
-    (void)state;
-    ndl_status_clear();
-    if (test_folder_make(&folder) != 0) return -1;
-    snprintf(path, sizeof path, "%s", test_folder_at(&folder, "w.h5"));
+    if (scratch_make(state) != 0) return -1;
     return ndl_store_create(&store, path);
 }
 
 static int tear_down(void **state)
 {
-    (void)state;
     ndl_store_close(&store);
-    return test_folder_remove(&folder);
+    return scratch_remove(state);
 }
 
 /* As another program would find the file. */

@@ -16,20 +16,7 @@
 #include "../../src/formats/widen.h"
 #include "../support/family_kit.h"
 
-static test_folder folder;
-
-static int setup(void **state)
-{
-    (void)state;
-    ndl_status_clear();
-    return test_folder_make(&folder);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return test_folder_remove(&folder);
-}
+#include "../support/scratch.h"
 
 static ndl_model model_of(const char *config)
 {
@@ -512,23 +499,21 @@ static void floats_widen_from_any_address(void **state)
     assert_true(x[0] == 1);
 }
 
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(gpt2_rows_are_transposed_slices_in_every_dtype),
-        IN_FOLDER(gpt2_bare_names_and_masks_are_understood),
-        IN_FOLDER(llama_rows_are_the_tensors_in_every_dtype),
-        IN_FOLDER(llama_bare_names_biases_and_shards_are_understood),
-        IN_FOLDER(qwen2_biases_are_of_q_k_and_v_alone),
-        IN_FOLDER(llama_tied_head_that_is_stored_again_is_not_used),
-        IN_FOLDER(llama_tensor_that_the_model_lacks_is_refused_by_name),
-        IN_FOLDER(llama_tensor_that_is_missing_is_named),
-        IN_FOLDER(llama_tensor_of_another_shape_is_named_with_both),
-        IN_FOLDER(llama_tensor_of_another_dtype_is_named),
-        IN_FOLDER(gpt2_tensor_of_another_shape_is_named_with_both),
-        IN_FOLDER(dtype_is_bf16_only_if_every_matrix_is),
+        IN_SCRATCH(gpt2_rows_are_transposed_slices_in_every_dtype),
+        IN_SCRATCH(gpt2_bare_names_and_masks_are_understood),
+        IN_SCRATCH(llama_rows_are_the_tensors_in_every_dtype),
+        IN_SCRATCH(llama_bare_names_biases_and_shards_are_understood),
+        IN_SCRATCH(qwen2_biases_are_of_q_k_and_v_alone),
+        IN_SCRATCH(llama_tied_head_that_is_stored_again_is_not_used),
+        IN_SCRATCH(llama_tensor_that_the_model_lacks_is_refused_by_name),
+        IN_SCRATCH(llama_tensor_that_is_missing_is_named),
+        IN_SCRATCH(llama_tensor_of_another_shape_is_named_with_both),
+        IN_SCRATCH(llama_tensor_of_another_dtype_is_named),
+        IN_SCRATCH(gpt2_tensor_of_another_shape_is_named_with_both),
+        IN_SCRATCH(dtype_is_bf16_only_if_every_matrix_is),
         cmocka_unit_test(f16_every_value_widens_exactly),
         cmocka_unit_test(bf16_every_value_keeps_its_bits),
         cmocka_unit_test(f16_and_bf16_narrow_to_the_same_bits),

@@ -12,41 +12,26 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "../support/folder.h"
 #include "noodle/file.h"
 
 #include <cmocka.h>
 
-static test_folder folder;
-static char path[320];
+#include "../support/scratch.h"
 
 /* What an opening has read. */
 typedef struct heard {
     char text[4096]; /* each line and a '|' */
     int n;
+    size_t longest;
     int refuse; /* the line, from 1, that is refused; 0: none */
 } heard;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    ndl_status_clear();
-    if (test_folder_make(&folder) != 0) return -1;
-    snprintf(path, sizeof path, "%s", test_folder_at(&folder, "journal"));
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return test_folder_remove(&folder);
-}
 
 static ndl_status hear(void *arg, const ndl_line *line)
 {
     heard *h = arg;
     assert_true(line->is_whole);
     assert_int_equal(line->number, ++h->n);
+    if (line->n > h->longest) h->longest = line->n;
     if (h->n == h->refuse) return NDL_FAIL(NDL_ECONFIG, "refused");
     strncat(h->text, line->text, sizeof h->text - strlen(h->text) - 1);
     strncat(h->text, "|", sizeof h->text - strlen(h->text) - 1);
@@ -56,7 +41,7 @@ static ndl_status hear(void *arg, const ndl_line *line)
 static ndl_status open_it(ndl_journal **j, heard *h)
 {
     *h = (heard){ .refuse = h->refuse };
-    const ndl_journal_setup setup = { path, "{\"id\":", hear, h };
+    const ndl_journal_setup setup = { path, "{\"id\":", hear, h, NULL };
     return ndl_journal_open(j, &setup);
 }
 
@@ -89,9 +74,15 @@ static void expect_lines(const char *text)
     assert_null(j);
 }
 
+static ndl_status write_and_sync(ndl_journal *j, const char *line, size_t n)
+{
+    NDL_TRY(ndl_journal_write(j, line, n));
+    return ndl_journal_sync(j);
+}
+
 static void append(ndl_journal *j, const char *text)
 {
-    assert_int_equal(ndl_journal_append(j, text, strlen(text)), NDL_OK);
+    assert_int_equal(write_and_sync(j, text, strlen(text)), NDL_OK);
 }
 
 static const char two[] = "{\"id\":1}\n{\"id\":2}\n";
@@ -235,11 +226,11 @@ static int fill_up(void)
     signal(SIGXFSZ, SIG_IGN);
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return 1;
     if (open_it(&j, &h) != NDL_OK) return 2;
-    if (ndl_journal_append(j, "{\"id\":1}", 8) != NDL_OK) return 3;
-    if (ndl_journal_append(j, "{\"id\":2}", 8) != NDL_EIO) return 4;
+    if (write_and_sync(j, "{\"id\":1}", 8) != NDL_OK) return 3;
+    if (write_and_sync(j, "{\"id\":2}", 8) != NDL_EIO) return 4;
     if (!strstr(ndl_status_message(), path)) return 5;
     /* It ends there, also for what would still fit. */
-    if (ndl_journal_append(j, "{}", 2) != NDL_EIO) return 6;
+    if (write_and_sync(j, "{}", 2) != NDL_EIO) return 6;
     if (ndl_journal_sync(j) != NDL_EIO) return 7;
     if (ndl_journal_close(&j) != NDL_EIO) return 8;
     return 0;
@@ -296,33 +287,57 @@ static void a_long_line_comes_back_and_one_too_long_is_refused(void **state)
     memset(text, 'x', (size_t)NDL_LINES_LONGEST + 2);
     memcpy(text, "{\"id\":", 6);
     assert_int_equal(open_it(&j, &h), NDL_OK);
-    assert_int_equal(ndl_journal_append(j, text, N), NDL_OK);
+    assert_int_equal(write_and_sync(j, text, N), NDL_OK);
     append(j, "{\"id\":2}");
-    assert_int_equal(ndl_journal_append(j, text, (size_t)NDL_LINES_LONGEST + 1),
+    assert_int_equal(write_and_sync(j, text, (size_t)NDL_LINES_LONGEST + 1),
                      NDL_EIO);
     assert_int_equal(ndl_journal_close(&j), NDL_EIO);
     assert_int_equal(open_it(&j, &h), NDL_OK);
     assert_int_equal(h.n, 2);
+    assert_int_equal(h.longest, N);
     assert_int_equal(ndl_journal_close(&j), NDL_OK);
     free(text);
 }
 
+static ndl_status end_after_two(void *arg)
+{
+    const heard *h = arg;
+    return h->n < 2 ? NDL_OK : NDL_FAIL(NDL_ETERM, "enough");
+}
+
+static void
+reading_it_is_left_between_two_lines_and_nothing_is_cut(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"id\":1}\n{\"id\":2}\n{\"id\":3}\n{\"id\"";
+    ndl_journal *j = NULL;
+    heard h = { .n = 0 };
+    const ndl_journal_setup setup = { path, "{\"id\":", hear, &h,
+                                      end_after_two };
+    put(text, sizeof text - 1);
+    assert_int_equal(ndl_journal_open(&j, &setup), NDL_ETERM);
+    assert_null(j);
+    assert_int_equal(h.n, 2);
+    expect_file(text, sizeof text - 1);
+    assert_int_equal(open_it(&j, &h), NDL_OK); /* it is not locked */
+    assert_int_equal(h.n, 3);
+    assert_int_equal(ndl_journal_close(&j), NDL_OK);
+}
+
 int main(void)
 {
-#define FACT(name)                                                             \
-    cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        FACT(what_was_appended_is_there_at_the_next_opening),
-        FACT(a_line_torn_anywhere_is_removed_and_the_others_stay),
-        FACT(a_file_of_others_stays_as_it_is),
-        FACT(a_line_that_is_refused_ends_the_opening_and_nothing_is_cut),
-        FACT(a_second_writer_is_refused_until_the_first_has_closed),
-        FACT(what_was_written_survives_the_writer_and_its_lock_does_not),
-        FACT(half_a_line_that_a_full_disk_took_is_removed),
-        FACT(what_cannot_be_a_journal_is_told),
-        FACT(a_file_that_may_not_be_written_is_told),
-        FACT(a_long_line_comes_back_and_one_too_long_is_refused),
+        IN_SCRATCH(what_was_appended_is_there_at_the_next_opening),
+        IN_SCRATCH(a_line_torn_anywhere_is_removed_and_the_others_stay),
+        IN_SCRATCH(a_file_of_others_stays_as_it_is),
+        IN_SCRATCH(a_line_that_is_refused_ends_the_opening_and_nothing_is_cut),
+        IN_SCRATCH(a_second_writer_is_refused_until_the_first_has_closed),
+        IN_SCRATCH(what_was_written_survives_the_writer_and_its_lock_does_not),
+        IN_SCRATCH(half_a_line_that_a_full_disk_took_is_removed),
+        IN_SCRATCH(what_cannot_be_a_journal_is_told),
+        IN_SCRATCH(a_file_that_may_not_be_written_is_told),
+        IN_SCRATCH(a_long_line_comes_back_and_one_too_long_is_refused),
+        IN_SCRATCH(reading_it_is_left_between_two_lines_and_nothing_is_cut),
     };
-#undef FACT
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,48 +1,38 @@
 /* test_lines.c - facts about lines.h, in a folder of its own. */
 #include "noodle/lines.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "../support/chance.h"
-#include "../support/folder.h"
+#include "noodle/clock.h"
 
 #include <cmocka.h>
 
-static test_folder folder;
+#include "../support/scratch.h"
+
 static uint64_t seed;
 
-static int make_folder(void **state)
+static void put(const char *bytes, size_t n)
 {
-    (void)state;
-    ndl_status_clear();
-    return test_folder_make(&folder);
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return test_folder_remove(&folder);
-}
-
-static const char *put(const char *bytes, size_t n)
-{
-    const char *path = test_folder_at(&folder, "lines");
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
     assert_int_equal(fwrite(bytes, 1, n, f), n);
     assert_int_equal(fclose(f), 0);
-    return path;
 }
 
 static ndl_lines *open_lines(const char *bytes, size_t n)
 {
     ndl_lines *l = NULL;
-    assert_int_equal(ndl_lines_open(&l, put(bytes, n)), NDL_OK);
+    put(bytes, n);
+    assert_int_equal(ndl_lines_open(&l, path), NDL_OK);
     return l;
 }
 
@@ -144,6 +134,30 @@ static void a_line_without_end_is_refused_not_kept(void **state)
     ndl_lines_close(&l);
 }
 
+/* A hole of zero bytes, and the end of its line. */
+static void put_long_line(long n)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, n, SEEK_SET), 0);
+    assert_int_equal(fputc('\n', f), '\n');
+    assert_int_equal(fclose(f), 0);
+}
+
+static void a_line_may_be_64_mib_long_and_no_longer(void **state)
+{
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        ndl_lines *l = NULL;
+        ndl_line line = { .n = 7 };
+        put_long_line(NDL_LINES_LONGEST + more);
+        assert_int_equal(ndl_lines_open(&l, path), NDL_OK);
+        assert_int_equal(ndl_lines_next(l, &line), more ? NDL_EDATA : NDL_OK);
+        assert_int_equal(line.n, more ? 7 : NDL_LINES_LONGEST);
+        ndl_lines_close(&l);
+    }
+}
+
 static void what_cannot_be_read_is_told(void **state)
 {
     (void)state;
@@ -159,22 +173,130 @@ static void what_cannot_be_read_is_told(void **state)
     ndl_lines_close(&l);
 }
 
+/* Says no from call `last` on. */
+typedef struct patience {
+    int n, last;
+} patience;
+
+static ndl_status lose_patience(void *arg)
+{
+    patience *p = arg;
+    if (++p->n < p->last) return NDL_OK;
+    return NDL_FAIL(NDL_EINT, "enough");
+}
+
+static void a_plain_file_is_left_between_two_lines(void **state)
+{
+    (void)state;
+    ndl_lines *l = open_lines("one\ntwo\nthree\nfour\n", 19);
+    ndl_line line = { .number = -1 };
+    patience p = { .last = 1000 };
+    ndl_lines_heed(l, lose_patience, &p);
+    expect(l, "one", 0, true);
+    expect(l, "two", 4, true);
+    p.last = 0;
+    assert_int_equal(ndl_lines_next(l, &line), NDL_EINT);
+    assert_int_equal(line.number, -1);
+    ndl_lines_heed(l, NULL, NULL);
+    expect(l, "three", 8, true); /* nothing is lost */
+    ndl_lines_close(&l);
+}
+
+/* A pipe that says nothing, in the middle of a line: no signal wakes us. */
+static void a_silent_pipe_is_left(void **state)
+{
+    (void)state;
+    int ends[2];
+    ndl_lines *l = NULL;
+    ndl_line line = { .number = -1 };
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "one\ntw", 6), 6);
+    assert_int_equal(ndl_lines_open_fd(&l, ends[0], "pipe"), NDL_OK);
+    patience p = { .last = 5 };
+    ndl_lines_heed(l, lose_patience, &p);
+    expect(l, "one", 0, true);
+    const double begin = ndl_clock_sec();
+    assert_int_equal(ndl_lines_next(l, &line), NDL_EINT);
+    assert_true(ndl_clock_sec() - begin < 5.0);
+    assert_int_equal(line.number, -1);
+    assert_string_equal(ndl_status_message(), "enough");
+    ndl_lines_close(&l);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void a_named_pipe_without_writer_is_left(void **state)
+{
+    (void)state;
+    ndl_lines *l = NULL;
+    ndl_line line = { .number = -1 };
+    patience p = { .last = 3 };
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(ndl_lines_open(&l, path), NDL_OK);
+    ndl_lines_heed(l, lose_patience, &p);
+    assert_int_equal(ndl_lines_next(l, &line), NDL_EINT);
+    ndl_lines_close(&l);
+}
+
+static void pause_ms(long ms)
+{
+    const struct timespec t = { .tv_nsec = ms * 1000000 };
+    nanosleep(&t, NULL);
+}
+
+/* Opens late, and speaks in pieces. */
+static void *write_slowly(void *to)
+{
+    static const char text[] = "one\ntwo\nlast";
+    pause_ms(150);
+    FILE *f = fopen(to, "wb");
+    if (!f) return NULL;
+    setvbuf(f, NULL, _IONBF, 0);
+    for (size_t i = 0; i < sizeof text - 1; i++) {
+        fputc(text[i], f);
+        pause_ms(i % 4 ? 0 : 20);
+    }
+    fclose(f);
+    return to;
+}
+
+static void a_slow_writer_of_a_named_pipe_is_heard_to_its_end(void **state)
+{
+    (void)state;
+    for (int heeds = 0; heeds < 2; heeds++) {
+        ndl_lines *l = NULL;
+        pthread_t writer;
+        void *wrote = NULL;
+        patience p = { .last = 1 << 30 };
+        (void)unlink(path);
+        assert_int_equal(mkfifo(path, 0600), 0);
+        assert_int_equal(pthread_create(&writer, NULL, write_slowly, path), 0);
+        assert_int_equal(ndl_lines_open(&l, path), NDL_OK);
+        if (heeds) ndl_lines_heed(l, lose_patience, &p);
+        expect(l, "one", 0, true);
+        expect(l, "two", 4, true);
+        expect(l, "last", 8, false);
+        expect_end(l, 12);
+        ndl_lines_close(&l);
+        assert_int_equal(pthread_join(writer, &wrote), 0);
+        assert_non_null(wrote);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            lines_of_both_ends_and_a_torn_one_come_in_order, make_folder,
-            remove_folder),
-        cmocka_unit_test_setup_teardown(an_empty_file_has_no_line, make_folder,
-                                        remove_folder),
-        cmocka_unit_test_setup_teardown(a_zero_byte_is_a_byte_of_its_line,
-                                        make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(lines_of_any_length_come_back,
-                                        make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(a_line_without_end_is_refused_not_kept,
-                                        make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(what_cannot_be_read_is_told,
-                                        make_folder, remove_folder),
+        IN_SCRATCH(lines_of_both_ends_and_a_torn_one_come_in_order),
+        IN_SCRATCH(an_empty_file_has_no_line),
+        IN_SCRATCH(a_zero_byte_is_a_byte_of_its_line),
+        IN_SCRATCH(lines_of_any_length_come_back),
+        IN_SCRATCH(a_line_without_end_is_refused_not_kept),
+        IN_SCRATCH(a_line_may_be_64_mib_long_and_no_longer),
+        IN_SCRATCH(what_cannot_be_read_is_told),
+        IN_SCRATCH(a_plain_file_is_left_between_two_lines),
+        cmocka_unit_test(a_silent_pipe_is_left),
+        IN_SCRATCH(a_named_pipe_without_writer_is_left),
+        IN_SCRATCH(a_slow_writer_of_a_named_pipe_is_heard_to_its_end),
     };
     seed = chance_seed(1);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,12 +98,30 @@ static void bad_words_are_named(void **state)
     }
 }
 
+static void a_rank_that_is_not_there_is_told(void **state)
+{
+    (void)state;
+    static const char *const words[] = { "link=1-4,delay=1ms",
+                                         "link=99999999999999999999-1,delay=1",
+                                         "link=2-2,bandwidth=1GB/s" };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        ndl_comm_link *l = NULL;
+        int n = 0;
+        assert_int_equal(read(&words[i], 1, &l, &n), NDL_EUSAGE);
+        assert_non_null(strstr(ndl_status_message(),
+                               "two different ranks, and the last of this run "
+                               "is 3"));
+        ndl_status_clear();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_word_makes_both_directions_slow),
         cmocka_unit_test(no_word_about_links_gives_none),
         cmocka_unit_test(bad_words_are_named),
+        cmocka_unit_test(a_rank_that_is_not_there_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -454,6 +454,21 @@ static void candidates_are_valid_only_if_all_belong_to_tokens(void **state)
     }
 }
 
+static void a_token_has_no_more_candidates_than_it_may(void **state)
+{
+    (void)state;
+    struct {
+        tokens tokens;
+        ndl_wire_candidate candidate[NDL_WIRE_TOP + 1];
+    } m = { .tokens = good_tokens() };
+    for (uint32_t n = NDL_WIRE_TOP; n <= NDL_WIRE_TOP + 1; n++) {
+        const size_t len = sizeof m.tokens + n * sizeof *m.candidate;
+        m.tokens.head.n_ops = n;
+        m.tokens.token[0].n_top = n;
+        assert_int_equal(are_tokens(&m, len, 2, 0), n == NDL_WIRE_TOP);
+    }
+}
+
 static scores good_scores(void)
 {
     scores s = { .tokens = good_tokens() };
@@ -511,6 +526,7 @@ int main(void)
         cmocka_unit_test(tokens_are_valid_only_if_whole_and_known),
         cmocka_unit_test(targets_follow_the_rows),
         cmocka_unit_test(candidates_are_valid_only_if_all_belong_to_tokens),
+        cmocka_unit_test(a_token_has_no_more_candidates_than_it_may),
         cmocka_unit_test(scores_are_valid_only_if_whole_asked_for_and_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,16 +39,12 @@ typedef struct steps_message {
 
 static steps_message good_steps(void)
 {
-    steps_message m;
-    memset(&m, 0, sizeof m);
-    m.head = (ndl_wire_steps){ .magic = NDL_WIRE_MAGIC,
-                               .kind = NDL_REPORT_STEPS,
-                               .n_steps = 2,
-                               .n_layers = 1 };
-    m.steps[0].batch_id = 1;
-    m.steps[1].batch_id = 2;
-    m.layers[0].layer = 9;
-    return m;
+    return (steps_message){ .head = { .magic = NDL_WIRE_MAGIC,
+                                      .kind = NDL_REPORT_STEPS,
+                                      .n_steps = 2,
+                                      .n_layers = 1 },
+                            .steps = { { .batch_id = 1 }, { .batch_id = 2 } },
+                            .layers = { { .layer = 9 } } };
 }
 
 static bool steps_ok(const steps_message *m, size_t len)
@@ -62,30 +58,19 @@ static void steps_are_valid_only_if_whole_and_sane(void **state)
     steps_message m = good_steps();
     assert_true(steps_ok(&m, sizeof m));
     for (size_t len = 0; len < sizeof m; len++) assert_false(steps_ok(&m, len));
-    m.head.n_steps = UINT32_MAX;
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.head.n_layers = UINT32_MAX;
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.head.kind = NDL_REPORT_DONE;
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.steps[1].batch_id = 0;
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.steps[0].busy_sec = -1.0f;
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.steps[1].end_sec = strtod("nan", NULL);
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.layers[0].layer = 10;
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
-    m.layers[0].sum_sec = strtod("inf", NULL);
-    assert_false(steps_ok(&m, sizeof m));
-    m = good_steps();
+    for (int i = 0; i < 9; i++) {
+        m = good_steps();
+        if (i == 0) m.head.magic++;
+        if (i == 1) m.head.kind = NDL_REPORT_DONE;
+        if (i == 2) m.head.n_steps = UINT32_MAX;
+        if (i == 3) m.head.n_layers = UINT32_MAX;
+        if (i == 4) m.steps[1].batch_id = 0;
+        if (i == 5) m.steps[0].busy_sec = -1.0f;
+        if (i == 6) m.steps[1].end_sec = strtod("nan", NULL);
+        if (i == 7) m.layers[0].layer = 10;
+        if (i == 8) m.layers[0].sum_sec = strtod("inf", NULL);
+        assert_false(steps_ok(&m, sizeof m));
+    }
     assert_ptr_equal(ndl_message_steps(&m), m.steps);
     assert_ptr_equal(ndl_message_layers(&m), m.layers);
 }
@@ -110,12 +95,9 @@ typedef struct accounts_message {
 
 static accounts_message good_accounts(void)
 {
-    accounts_message m;
-    memset(&m, 0, sizeof m);
-    m.head = (ndl_wire_accounts){ .magic = NDL_WIRE_MAGIC,
-                                  .kind = NDL_REPORT_ACCOUNTS,
-                                  .n = 2 };
-    return m;
+    return (accounts_message){
+        .head = { .magic = NDL_WIRE_MAGIC, .kind = NDL_REPORT_ACCOUNTS, .n = 2 }
+    };
 }
 
 static bool accounts_ok(const accounts_message *m, size_t len)
@@ -142,12 +124,42 @@ static void accounts_are_valid_only_if_whole_and_sane(void **state)
     }
 }
 
+static void more_records_than_a_message_has_are_refused(void **state)
+{
+    (void)state;
+    static struct {
+        ndl_wire_steps head;
+        ndl_wire_step steps[NDL_WIRE_STEPS + 1];
+    } steps;
+    static struct {
+        ndl_wire_accounts head;
+        ndl_wire_account accounts[NDL_WIRE_ACCOUNTS + 1];
+    } accounts;
+    steps.head = good_steps().head;
+    steps.head.n_layers = 0;
+    accounts.head = good_accounts().head;
+    for (int i = 0; i <= NDL_WIRE_STEPS; i++) steps.steps[i].batch_id = 1;
+    for (uint32_t more = 0; more < 2; more++) {
+        steps.head.n_steps = NDL_WIRE_STEPS + more;
+        assert_int_equal(
+            ndl_message_steps_is_valid(
+                &steps, ndl_message_steps_bytes(NDL_WIRE_STEPS + more, 0), 10),
+            more == 0);
+        accounts.head.n = NDL_WIRE_ACCOUNTS + more;
+        assert_int_equal(ndl_message_accounts_is_valid(
+                             &accounts, ndl_message_accounts_bytes(
+                                            NDL_WIRE_ACCOUNTS + more)),
+                         more == 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(report_without_an_end_of_text_is_invalid),
         cmocka_unit_test(steps_are_valid_only_if_whole_and_sane),
         cmocka_unit_test(accounts_are_valid_only_if_whole_and_sane),
+        cmocka_unit_test(more_records_than_a_message_has_are_refused),
         cmocka_unit_test(order_of_unknown_kind_is_invalid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,29 +6,12 @@
 
 #include <cmocka.h>
 
-#include "../support/folder.h"
 #include "noodle/file.h"
 #include "noodle/npy.h"
 
+#include "../support/scratch.h"
+
 enum { ROWS = 23, COLS = 7 };
-
-static test_folder folder;
-static char path[400];
-
-static int make(void **state)
-{
-    (void)state;
-    if (test_folder_make(&folder) != 0) return -1;
-    snprintf(path, sizeof path, "%s", test_folder_at(&folder, "x.npy"));
-    return 0;
-}
-
-static int clean(void **state)
-{
-    (void)state;
-    ndl_status_clear();
-    return test_folder_remove(&folder);
-}
 
 static void value_row(int row, float *out)
 {
@@ -215,24 +198,15 @@ static void array_of_another_shape_or_length_is_not_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(rows_in_any_order_make_the_array, make,
-                                        clean),
-        cmocka_unit_test_setup_teardown(header_holds_the_largest_shape, make,
-                                        clean),
-        cmocka_unit_test_setup_teardown(array_with_a_row_missing_is_refused,
-                                        make, clean),
-        cmocka_unit_test_setup_teardown(
-            row_written_twice_does_not_stand_for_another, make, clean),
-        cmocka_unit_test_setup_teardown(rows_are_read_back_in_any_order, make,
-                                        clean),
-        cmocka_unit_test_setup_teardown(
-            array_of_another_shape_or_length_is_not_read, make, clean),
-        cmocka_unit_test_setup_teardown(row_outside_the_array_is_edata, make,
-                                        clean),
-        cmocka_unit_test_setup_teardown(
-            file_of_before_stays_until_the_new_one_is_whole, make, clean),
-        cmocka_unit_test_setup_teardown(folder_that_is_not_there_is_ecreate,
-                                        make, clean),
+        IN_SCRATCH(rows_in_any_order_make_the_array),
+        IN_SCRATCH(header_holds_the_largest_shape),
+        IN_SCRATCH(array_with_a_row_missing_is_refused),
+        IN_SCRATCH(row_written_twice_does_not_stand_for_another),
+        IN_SCRATCH(rows_are_read_back_in_any_order),
+        IN_SCRATCH(array_of_another_shape_or_length_is_not_read),
+        IN_SCRATCH(row_outside_the_array_is_edata),
+        IN_SCRATCH(file_of_before_stays_until_the_new_one_is_whole),
+        IN_SCRATCH(folder_that_is_not_there_is_ecreate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,26 +13,9 @@
 
 #include <cmocka.h>
 
-#include "../support/folder.h"
 #include "../support/tiny_model.h"
 
-static test_folder folder;
-static char path[320];
-
-static int set_up(void **state)
-{
-    (void)state;
-    ndl_status_clear();
-    if (test_folder_make(&folder) != 0) return -1;
-    snprintf(path, sizeof path, "%s", test_folder_at(&folder, "w.h5"));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return test_folder_remove(&folder);
-}
+#include "../support/scratch.h"
 
 static void ok(ndl_status st)
 {
@@ -427,14 +410,13 @@ static void equal_sources_give_equal_files(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(every_element_is_in_its_place),
-        TEST(attributes_tell_how_to_export),
-        TEST(a_fused_source_is_named_once),
-        TEST(a_failing_source_leaves_no_file),
-        TEST(batches_join_and_bf16_rounds_specials),
-        TEST(equal_sources_give_equal_files),
+        IN_SCRATCH(every_element_is_in_its_place),
+        IN_SCRATCH(attributes_tell_how_to_export),
+        IN_SCRATCH(a_fused_source_is_named_once),
+        IN_SCRATCH(a_failing_source_leaves_no_file),
+        IN_SCRATCH(batches_join_and_bf16_rounds_specials),
+        IN_SCRATCH(equal_sources_give_equal_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

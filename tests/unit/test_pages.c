@@ -14,6 +14,8 @@
 
 enum { P = NDL_PAGE_POSITIONS, N_TEXT = 4 * P };
 
+static int32_t counted[N_TEXT]; /* 0, 1, 2, ...: every id is its place */
+
 static ndl_pages *make(int n_pages, int n_slots)
 {
     const ndl_pages_config config = { .n_pages = n_pages,
@@ -25,7 +27,8 @@ static ndl_pages *make(int n_pages, int n_slots)
     return p;
 }
 
-/* Texts that are equal up to `same` and nowhere after. */
+/* Texts that are equal to `counted`, and so to each other, up to `same` and
+ * nowhere after. */
 static void write_text(int32_t *text, int same, int name)
 {
     for (int i = 0; i < N_TEXT; i++) text[i] = i < same ? i : i + 10000 * name;
@@ -38,6 +41,13 @@ static void fill(ndl_pages *p, int slot, const int32_t *text, int n)
     for (int pos = 0; pos < n; pos += P)
         assert_true(ndl_pages_extend(p, slot, pos));
     ndl_pages_sent(p, slot, text, n);
+}
+
+/* A slot that has computed them and has ended. */
+static void leave(ndl_pages *p, int slot, const int32_t *text, int n)
+{
+    fill(p, slot, text, n);
+    ndl_pages_close(p, slot, text, n);
 }
 
 static void forget_ops(ndl_pages *p)
@@ -68,11 +78,11 @@ static void whole_pages_are_shared_and_a_part_is_copied(void **state)
 {
     (void)state;
     ndl_pages *p = make(8, 2);
-    int32_t a[N_TEXT], b[N_TEXT];
+    int32_t b[N_TEXT];
     const ndl_page_op *ops;
-    write_text(a, N_TEXT, 0);
     write_text(b, 2 * P + 40, 1);
-    fill(p, 0, a, 2 * P + 100); /* and goes on: its last page is its own */
+    /* And goes on: its last page is its own. */
+    fill(p, 0, counted, 2 * P + 100);
     forget_ops(p);
     const ndl_pages_match m = ndl_pages_find(p, 1, b, N_TEXT, 0);
     assert_int_equal(m.end, 2 * P + 40);
@@ -99,14 +109,11 @@ static void page_left_behind_is_gone_on_with_instead_of_copied(void **state)
 {
     (void)state;
     ndl_pages *p = make(8, 1);
-    int32_t a[N_TEXT];
     const ndl_page_op *ops;
-    write_text(a, N_TEXT, 0);
-    fill(p, 0, a, P + 50);
-    ndl_pages_close(p, 0, a, P + 50);
+    leave(p, 0, counted, P + 50);
     forget_ops(p);
     ndl_pages_open(p, 0, 1);
-    assert_int_equal(ndl_pages_reuse(p, 0, a, P + 60, 0), P + 50);
+    assert_int_equal(ndl_pages_reuse(p, 0, counted, P + 60, 0), P + 50);
     assert_int_equal(ndl_pages_take_ops(p, &ops), 3); /* OPEN, MAP, MAP */
     check_op(&ops[2], NDL_PAGE_MAP, 0, 1);
     assert_int_equal(ndl_pages_count(p).n_used, 2);
@@ -118,14 +125,11 @@ static void one_row_is_always_left_to_compute(void **state)
 {
     (void)state;
     ndl_pages *p = make(8, 1);
-    int32_t a[N_TEXT];
-    write_text(a, N_TEXT, 0);
-    fill(p, 0, a, 2 * P);
-    ndl_pages_close(p, 0, a, 2 * P);
-    assert_int_equal(ndl_pages_find(p, 0, a, 2 * P, 0).end, 2 * P - 1);
-    assert_int_equal(ndl_pages_find(p, 0, a, 2 * P, 0).n_shared, 1);
-    assert_int_equal(ndl_pages_find(p, 0, a, 2 * P + 1, 0).end, 2 * P);
-    assert_int_equal(ndl_pages_find(p, 0, a, 1, 0).end, 0);
+    leave(p, 0, counted, 2 * P);
+    assert_int_equal(ndl_pages_find(p, 0, counted, 2 * P, 0).end, 2 * P - 1);
+    assert_int_equal(ndl_pages_find(p, 0, counted, 2 * P, 0).n_shared, 1);
+    assert_int_equal(ndl_pages_find(p, 0, counted, 2 * P + 1, 0).end, 2 * P);
+    assert_int_equal(ndl_pages_find(p, 0, counted, 1, 0).end, 0);
     ndl_pages_destroy(&p);
 }
 
@@ -133,9 +137,8 @@ static void little_in_common_counts_as_nothing(void **state)
 {
     (void)state;
     ndl_pages *p = make(8, 1);
-    int32_t a[N_TEXT], b[N_TEXT];
-    write_text(a, N_TEXT, 0);
-    fill(p, 0, a, 100);
+    int32_t b[N_TEXT];
+    fill(p, 0, counted, 100);
     write_text(b, 15, 1);
     assert_int_equal(ndl_pages_find(p, 0, b, 90, 0).end, 0);
     write_text(b, 16, 1);
@@ -149,10 +152,9 @@ static void little_more_counts_as_nothing(void **state)
 {
     (void)state;
     ndl_pages *p = make(8, 2);
-    int32_t a[N_TEXT], b[N_TEXT];
-    write_text(a, N_TEXT, 0);
+    int32_t b[N_TEXT];
     write_text(b, P + 10, 1);
-    fill(p, 0, a, 2 * P);
+    fill(p, 0, counted, 2 * P);
     assert_int_equal(ndl_pages_find(p, 1, b, N_TEXT, 0).end, P);
     assert_int_equal(ndl_pages_find(p, 1, b, N_TEXT, P - 16).end, P);
     assert_int_equal(ndl_pages_find(p, 1, b, N_TEXT, P - 15).end, P - 15);
@@ -164,13 +166,11 @@ static void rows_are_unknown_to_others_until_they_are_sent(void **state)
 {
     (void)state;
     ndl_pages *p = make(8, 1);
-    int32_t a[N_TEXT];
-    write_text(a, N_TEXT, 0);
     ndl_pages_open(p, 0, 0);
     assert_true(ndl_pages_extend(p, 0, 0));
-    assert_int_equal(ndl_pages_find(p, 0, a, N_TEXT, 0).end, 0);
-    ndl_pages_sent(p, 0, a, 30);
-    assert_int_equal(ndl_pages_find(p, 0, a, N_TEXT, 0).end, 30);
+    assert_int_equal(ndl_pages_find(p, 0, counted, N_TEXT, 0).end, 0);
+    ndl_pages_sent(p, 0, counted, 30);
+    assert_int_equal(ndl_pages_find(p, 0, counted, N_TEXT, 0).end, 30);
     ndl_pages_destroy(&p);
 }
 
@@ -178,21 +178,19 @@ static void own_page_is_filled_up_with_what_others_have(void **state)
 {
     (void)state;
     ndl_pages *p = make(8, 2);
-    int32_t a[N_TEXT];
     const ndl_page_op *ops;
-    write_text(a, N_TEXT, 0);
-    fill(p, 1, a, 20);
-    fill(p, 0, a, 90);
+    fill(p, 1, counted, 20);
+    fill(p, 0, counted, 90);
     forget_ops(p);
-    assert_int_equal(ndl_pages_reuse(p, 1, a, N_TEXT, 20), 90);
+    assert_int_equal(ndl_pages_reuse(p, 1, counted, N_TEXT, 20), 90);
     assert_int_equal(ndl_pages_take_ops(p, &ops), 1);
     check_op(&ops[0], NDL_PAGE_COPY, 1, 1);
     assert_int_equal(ops[0].b, 0);
     /* A whole page takes its place. */
-    ndl_pages_sent(p, 1, a, 90);
+    ndl_pages_sent(p, 1, counted, 90);
     assert_true(ndl_pages_extend(p, 0, P));
-    ndl_pages_sent(p, 0, a, P + 30);
-    assert_int_equal(ndl_pages_reuse(p, 1, a, N_TEXT, 90), P + 30);
+    ndl_pages_sent(p, 0, counted, P + 30);
+    assert_int_equal(ndl_pages_reuse(p, 1, counted, N_TEXT, 90), P + 30);
     assert_int_equal(ndl_pages_take_ops(p, &ops), 4);
     check_op(&ops[1], NDL_PAGE_MAP, 1, 0);
     assert_int_equal(ops[1].b, 1);
@@ -204,20 +202,18 @@ static void equal_pages_become_one(void **state)
 {
     (void)state;
     ndl_pages *p = make(8, 2);
-    int32_t a[N_TEXT];
     const ndl_page_op *ops;
-    write_text(a, N_TEXT, 0);
-    fill(p, 0, a, P);
+    fill(p, 0, counted, P);
     forget_ops(p);
-    fill(p, 1, a, P);
+    fill(p, 1, counted, P);
     assert_int_equal(ndl_pages_take_ops(p, &ops), 3);
     check_op(&ops[2], NDL_PAGE_MAP, 1, 0);
     assert_int_equal(ops[1].b, 1);
     assert_int_equal(ops[2].b, 0);
     assert_int_equal(ndl_pages_count(p).n_used, 1);
-    ndl_pages_close(p, 0, a, P);
+    ndl_pages_close(p, 0, counted, P);
     assert_int_equal(ndl_pages_count(p).n_used, 1);
-    ndl_pages_close(p, 1, a, P);
+    ndl_pages_close(p, 1, counted, P);
     assert_int_equal(ndl_pages_count(p).n_used, 0);
     assert_int_equal(ndl_pages_count(p).n_kept, 1);
     ndl_pages_destroy(&p);
@@ -227,15 +223,14 @@ static void beginnings_of_what_is_kept_are_not_kept_twice(void **state)
 {
     (void)state;
     ndl_pages *p = make(8, 2);
-    int32_t a[N_TEXT];
-    write_text(a, N_TEXT, 0);
-    fill(p, 0, a, 100);
-    fill(p, 1, a, 60);
-    ndl_pages_close(p, 1, a, 60); /* the longer one is still being written */
+    fill(p, 0, counted, 100);
+    fill(p, 1, counted, 60);
+    /* The longer one is still being written. */
+    ndl_pages_close(p, 1, counted, 60);
     assert_int_equal(ndl_pages_count(p).n_kept, 0);
-    ndl_pages_close(p, 0, a, 100);
+    ndl_pages_close(p, 0, counted, 100);
     assert_int_equal(ndl_pages_count(p).n_kept, 1);
-    fill(p, 0, a, 120); /* the shorter one came first */
+    fill(p, 0, counted, 120); /* the shorter one came first */
     assert_int_equal(ndl_pages_count(p).n_kept, 0);
     assert_int_equal(ndl_pages_count(p).n_used, 1);
     ndl_pages_destroy(&p);
@@ -249,10 +244,8 @@ static void least_recently_used_leaf_goes_first(void **state)
     write_text(a, 0, 1);
     write_text(b, 0, 2);
     write_text(c, 0, 3);
-    fill(p, 0, a, 2 * P);
-    ndl_pages_close(p, 0, a, 2 * P);
-    fill(p, 0, b, 2 * P);
-    ndl_pages_close(p, 0, b, 2 * P);
+    leave(p, 0, a, 2 * P);
+    leave(p, 0, b, 2 * P);
     ndl_pages_open(p, 0, 0); /* a has been used again */
     assert_int_equal(ndl_pages_reuse(p, 0, a, 2 * P + 1, 0), 2 * P);
     ndl_pages_close(p, 0, a, 2 * P);
@@ -273,10 +266,8 @@ static void copied_page_has_been_used(void **state)
     int32_t a[N_TEXT], b[N_TEXT], c[N_TEXT];
     write_text(a, 0, 1);
     write_text(b, 0, 2);
-    fill(p, 0, a, 100);
-    ndl_pages_close(p, 0, a, 100);
-    fill(p, 0, b, 100);
-    ndl_pages_close(p, 0, b, 100);
+    leave(p, 0, a, 100);
+    leave(p, 0, b, 100);
     for (int i = 0; i < N_TEXT; i++) c[i] = i < 50 ? a[i] : -i;
     ndl_pages_open(p, 0, 0);
     assert_int_equal(ndl_pages_reuse(p, 0, c, 90, 0), 50);
@@ -293,12 +284,9 @@ static void found_page_is_not_also_given(void **state)
 {
     (void)state;
     ndl_pages *p = make(1, 1);
-    int32_t a[N_TEXT];
-    write_text(a, N_TEXT, 0);
-    fill(p, 0, a, P);
-    ndl_pages_close(p, 0, a, P);
+    leave(p, 0, counted, P);
     ndl_pages_open(p, 0, 1);
-    assert_int_equal(ndl_pages_reuse(p, 0, a, 2 * P, 0), -1);
+    assert_int_equal(ndl_pages_reuse(p, 0, counted, 2 * P, 0), -1);
     assert_int_equal(ndl_pages_count(p).n_kept, 1);
     ndl_pages_destroy(&p);
 }
@@ -307,12 +295,10 @@ static void without_a_page_nothing_changes(void **state)
 {
     (void)state;
     ndl_pages *p = make(2, 2);
-    int32_t a[N_TEXT];
-    write_text(a, N_TEXT, 0);
-    fill(p, 0, a, P + 30);
+    fill(p, 0, counted, P + 30);
     forget_ops(p);
     ndl_pages_open(p, 1, 1);
-    assert_int_equal(ndl_pages_reuse(p, 1, a, N_TEXT, 0), -1);
+    assert_int_equal(ndl_pages_reuse(p, 1, counted, N_TEXT, 0), -1);
     assert_false(ndl_pages_extend(p, 1, 0));
     assert_int_equal(ndl_pages_held(p, 1), 0);
     assert_int_equal(ndl_pages_room(p), 100);
@@ -325,19 +311,17 @@ static void page_to_copy_may_be_the_one_that_is_given(void **state)
 {
     (void)state;
     ndl_pages *p = make(1, 1);
-    int32_t a[N_TEXT], b[N_TEXT];
+    int32_t b[N_TEXT];
     const ndl_page_op *ops;
-    write_text(a, N_TEXT, 0);
     write_text(b, 40, 1);
-    fill(p, 0, a, 100);
-    ndl_pages_close(p, 0, a, 100);
+    leave(p, 0, counted, 100);
     forget_ops(p);
     ndl_pages_open(p, 0, 1);
     assert_int_equal(ndl_pages_reuse(p, 0, b, 60, 0), 40);
     assert_int_equal(ndl_pages_take_ops(p, &ops), 2); /* no COPY of itself */
     check_op(&ops[1], NDL_PAGE_MAP, 0, 0);
     ndl_pages_sent(p, 0, b, 60);
-    assert_int_equal(ndl_pages_find(p, 0, a, 90, 0).end, 40);
+    assert_int_equal(ndl_pages_find(p, 0, counted, 90, 0).end, 40);
     ndl_pages_destroy(&p);
 }
 
@@ -368,12 +352,10 @@ static void without_reuse_nothing_is_remembered(void **state)
                                       .max_ops = 20,
                                       .no_reuse = true };
     ndl_pages *p = NULL;
-    int32_t a[N_TEXT];
     assert_int_equal(ndl_pages_create(&p, &config), NDL_OK);
-    write_text(a, N_TEXT, 0);
-    fill(p, 0, a, 2 * P);
-    assert_int_equal(ndl_pages_find(p, 0, a, N_TEXT, 0).end, 0);
-    ndl_pages_close(p, 0, a, 2 * P);
+    fill(p, 0, counted, 2 * P);
+    assert_int_equal(ndl_pages_find(p, 0, counted, N_TEXT, 0).end, 0);
+    ndl_pages_close(p, 0, counted, 2 * P);
     assert_int_equal(ndl_pages_count(p).n_kept, 0);
     assert_int_equal(ndl_pages_available(p), 4);
     ndl_pages_destroy(&p);
@@ -446,5 +428,6 @@ int main(void)
         cmocka_unit_test(without_reuse_nothing_is_remembered),
         cmocka_unit_test(index_finds_the_longest_beginning_of_all),
     };
+    write_text(counted, N_TEXT, 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,30 +3,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../support/folder.h"
 #include "../support/profile_kit.h"
 #include "noodle/store.h"
 #include "noodle/table.h"
 
+#include "../support/scratch.h"
+
 enum { RANKS = 3 };
-
-static test_folder folder;
-static char path[320];
-
-static int set_up(void **state)
-{
-    (void)state;
-    ndl_status_clear();
-    if (test_folder_make(&folder) != 0) return -1;
-    snprintf(path, sizeof path, "%s", test_folder_at(&folder, "p.h5"));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return test_folder_remove(&folder);
-}
 
 static void profile_comes_back_from_its_file(void **state)
 {
@@ -372,24 +355,22 @@ static void files_that_are_none_are_refused(void **state)
     refuses_file(path);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(profile_comes_back_from_its_file),
-        TEST(profile_of_one_idle_rank_is_one),
-        TEST(saving_replaces_what_was_there),
-        TEST(saving_into_a_missing_folder_fails),
-        TEST(every_field_of_a_rank_is_checked),
-        TEST(every_field_of_a_sample_is_checked),
-        TEST(samples_must_fit_their_rank),
-        TEST(every_field_of_a_link_is_checked),
-        TEST(signature_must_be_an_object_of_texts),
-        TEST(tables_of_another_make_are_read),
-        TEST(other_formats_and_versions_are_refused),
-        TEST(counts_of_tables_must_agree),
-        TEST(files_that_are_none_are_refused),
+        IN_SCRATCH(profile_comes_back_from_its_file),
+        IN_SCRATCH(profile_of_one_idle_rank_is_one),
+        IN_SCRATCH(saving_replaces_what_was_there),
+        IN_SCRATCH(saving_into_a_missing_folder_fails),
+        IN_SCRATCH(every_field_of_a_rank_is_checked),
+        IN_SCRATCH(every_field_of_a_sample_is_checked),
+        IN_SCRATCH(samples_must_fit_their_rank),
+        IN_SCRATCH(every_field_of_a_link_is_checked),
+        IN_SCRATCH(signature_must_be_an_object_of_texts),
+        IN_SCRATCH(tables_of_another_make_are_read),
+        IN_SCRATCH(other_formats_and_versions_are_refused),
+        IN_SCRATCH(counts_of_tables_must_agree),
+        IN_SCRATCH(files_that_are_none_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -279,6 +279,39 @@ static void the_hash_is_that_of_the_line_its_name_and_the_options(void **state)
     ndl_request_line_fini(&x);
 }
 
+/* Names that are alike for longer than anybody reads. */
+static void a_long_name_of_a_model_is_hashed_to_its_end(void **state)
+{
+    (void)state;
+    enum { N = 100000 };
+    static const char line[] = "{\"prompt\":\"x\"}";
+    ndl_options a = options, b = options;
+    char *names[2];
+    for (int i = 0; i < 2; i++) {
+        names[i] = calloc(1, N + 1);
+        assert_non_null(names[i]);
+        memset(names[i], 'm', N);
+    }
+    a.model = names[0];
+    b.model = names[1];
+    assert_true(hash_of(line, &a) == hash_of(line, &b));
+    names[1][N - 1] = 'n';
+    assert_true(hash_of(line, &a) != hash_of(line, &b));
+    for (int i = 0; i < 2; i++) free(names[i]);
+}
+
+static void a_text_that_goes_over_to_the_next_option_is_another(void **state)
+{
+    (void)state;
+    static const char line[] = "{\"prompt\":\"x\"}";
+    ndl_options a = options, b = options;
+    a.type_v = "bf16";
+    a.model = "int8 m.h5";
+    b.type_v = "bf16 int8";
+    b.model = "m.h5";
+    assert_true(hash_of(line, &a) != hash_of(line, &b));
+}
+
 static void who_is_refused_later_loses_the_prompt(void **state)
 {
     (void)state;
@@ -305,6 +338,8 @@ int main(void)
         cmocka_unit_test(values_out_of_range_are_told_by_name),
         cmocka_unit_test(calls_of_others_are_told),
         cmocka_unit_test(the_hash_is_that_of_the_line_its_name_and_the_options),
+        cmocka_unit_test(a_long_name_of_a_model_is_hashed_to_its_end),
+        cmocka_unit_test(a_text_that_goes_over_to_the_next_option_is_another),
         cmocka_unit_test(who_is_refused_later_loses_the_prompt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

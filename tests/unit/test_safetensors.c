@@ -15,6 +15,8 @@
 
 #include "../support/family_kit.h"
 
+#include "../support/scratch.h"
+
 static ndl_status parse(ndl_tensor_list *list, const char *header,
                         uint64_t data_bytes)
 {
@@ -166,21 +168,6 @@ static void header_that_does_not_describe_its_data_is_refused(void **state)
                bad_headers[i].word);
 }
 
-static test_folder folder;
-
-static int setup(void **state)
-{
-    (void)state;
-    ndl_status_clear();
-    return test_folder_make(&folder);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return test_folder_remove(&folder);
-}
-
 static void open_must_fail(ndl_status code, const char *word)
 {
     ndl_safetensors *s = NULL;
@@ -242,12 +229,12 @@ static void file_that_is_missing_is_named_with_its_fix(void **state)
 static void file_that_is_none_is_refused_at_once(void **state)
 {
     (void)state;
-    char path[400];
-    kit_path(path, folder.path, "model.safetensors");
-    assert_int_equal(mkfifo(path, 0644), 0);
+    char file[400];
+    kit_path(file, folder.path, "model.safetensors");
+    assert_int_equal(mkfifo(file, 0644), 0);
     open_must_fail(NDL_EDATA, "not a regular file");
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(mkdir(path, 0755), 0);
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(mkdir(file, 0755), 0);
     open_must_fail(NDL_EDATA, "not a regular file");
 }
 
@@ -283,12 +270,13 @@ static void tensors_read_the_same_from_one_file_and_from_shards(void **state)
             fail_msg("%s", ndl_status_message());
         assert_int_equal(ndl_safetensors_list(s)->n, c.n);
         for (int i = 0; i < c.n; i++) check_tensor(s, &c.tensors[i]);
-        const char *path = ndl_safetensors_path(
+        const char *where = ndl_safetensors_path(
             s, ndl_safetensors_find(s, c.tensors[c.n - 1].name));
-        assert_non_null(strstr(path, split ? "00002-of" : "model.safetensors"));
+        assert_non_null(
+            strstr(where, split ? "00002-of" : "model.safetensors"));
         ndl_safetensors_close(&s);
-        teardown(NULL);
-        setup(NULL);
+        scratch_remove(NULL);
+        scratch_make(NULL);
     }
 }
 
@@ -373,22 +361,20 @@ static void file_cut_while_open_fails_to_read(void **state)
     (void)state;
     kit_checkpoint c = { .n = 0 };
     ndl_safetensors *s = NULL;
-    char path[400];
+    char file[400];
     float x[3];
     kit_add(&c, "w", 3, 0);
     kit_write_single(&c, folder.path);
     assert_int_equal(ndl_safetensors_open(&s, folder.path), NDL_OK);
-    kit_path(path, folder.path, "model.safetensors");
+    kit_path(file, folder.path, "model.safetensors");
     struct stat st;
-    assert_int_equal(stat(path, &st), 0);
-    assert_int_equal(truncate(path, st.st_size - 1), 0);
+    assert_int_equal(stat(file, &st), 0);
+    assert_int_equal(truncate(file, st.st_size - 1), 0);
     const ndl_tensor *t = ndl_safetensors_find(s, "w");
     assert_int_equal(ndl_safetensors_read(s, t, 0, sizeof x, x), NDL_EDATA);
     assert_non_null(strstr(ndl_status_message(), "is truncated"));
     ndl_safetensors_close(&s);
 }
-
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
@@ -396,15 +382,15 @@ int main(void)
         cmocka_unit_test(header_tensors_come_in_the_order_of_their_data),
         cmocka_unit_test(header_tensors_without_bytes_are_legal),
         cmocka_unit_test(header_that_does_not_describe_its_data_is_refused),
-        IN_FOLDER(file_header_length_is_checked),
-        IN_FOLDER(file_that_is_missing_is_named_with_its_fix),
-        IN_FOLDER(file_that_is_none_is_refused_at_once),
-        IN_FOLDER(tensors_read_the_same_from_one_file_and_from_shards),
-        IN_FOLDER(index_may_name_only_files_beside_it),
-        IN_FOLDER(index_that_lies_is_refused),
-        IN_FOLDER(index_decides_between_tensors_of_one_name),
-        IN_FOLDER(index_of_too_many_files_is_refused),
-        IN_FOLDER(file_cut_while_open_fails_to_read),
+        IN_SCRATCH(file_header_length_is_checked),
+        IN_SCRATCH(file_that_is_missing_is_named_with_its_fix),
+        IN_SCRATCH(file_that_is_none_is_refused_at_once),
+        IN_SCRATCH(tensors_read_the_same_from_one_file_and_from_shards),
+        IN_SCRATCH(index_may_name_only_files_beside_it),
+        IN_SCRATCH(index_that_lies_is_refused),
+        IN_SCRATCH(index_decides_between_tensors_of_one_name),
+        IN_SCRATCH(index_of_too_many_files_is_refused),
+        IN_SCRATCH(file_cut_while_open_fails_to_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

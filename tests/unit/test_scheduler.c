@@ -16,7 +16,6 @@ static const int32_t ids[512];
 static void check_chunks(int n_prompt, int max_rows)
 {
     ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 1,
-                                                    .n_slots = 1,
                                                     .n_groups = 1,
                                                     .window = 600,
                                                     .max_rows = max_rows,
@@ -50,7 +49,6 @@ static void chunks_of_a_prompt_are_even_and_as_few_as_can_be(void **state)
 static void check_groups(int k, int n_groups)
 {
     ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = k,
-                                                    .n_slots = k,
                                                     .n_groups = n_groups,
                                                     .window = n_groups + 1,
                                                     .max_rows = k,
@@ -85,7 +83,6 @@ static void groups_even_out_when_sequences_end(void **state)
 {
     (void)state;
     ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 8,
-                                                    .n_slots = 8,
                                                     .n_groups = 2,
                                                     .window = 4,
                                                     .max_rows = 8,
@@ -120,7 +117,6 @@ static void prompt_rows_fill_up_a_batch_of_decode_rows(void **state)
 {
     (void)state;
     ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 2,
-                                                    .n_slots = 2,
                                                     .n_groups = 2,
                                                     .window = 2,
                                                     .max_rows = 8,
@@ -152,12 +148,8 @@ static void prompt_rows_fill_up_a_batch_of_decode_rows(void **state)
 static void prompt_gets_its_turn_beside_full_decode_batches(void **state)
 {
     (void)state;
-    ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 2,
-                                                    .n_slots = 2,
-                                                    .n_groups = 2,
-                                                    .window = 1,
-                                                    .max_rows = 1,
-                                                    .context = 64 });
+    ndl_scheduler *s = make((ndl_scheduler_config){
+        .max_requests = 2, .n_groups = 2, .max_rows = 1, .context = 64 });
     const ndl_request a = { .prompt = ids, .n_prompt = 1, .max_new = 60 };
     ndl_scheduler_submit(s, &a);
     step(s, 5);
@@ -172,7 +164,6 @@ static void request_without_new_tokens_ends_with_its_prompt(void **state)
 {
     (void)state;
     ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 1,
-                                                    .n_slots = 1,
                                                     .n_groups = 2,
                                                     .window = 3,
                                                     .max_rows = 4,
@@ -196,7 +187,6 @@ static void only_the_oldest_batch_in_flight_is_awaited(void **state)
 {
     (void)state;
     ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 1,
-                                                    .n_slots = 1,
                                                     .n_groups = 1,
                                                     .window = 2,
                                                     .max_rows = 4,
@@ -224,12 +214,8 @@ static void only_the_oldest_batch_in_flight_is_awaited(void **state)
 static void turn_of_a_cancelled_prompt_goes_to_the_others(void **state)
 {
     (void)state;
-    ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 2,
-                                                    .n_slots = 2,
-                                                    .n_groups = 2,
-                                                    .window = 1,
-                                                    .max_rows = 1,
-                                                    .context = 64 });
+    ndl_scheduler *s = make((ndl_scheduler_config){
+        .max_requests = 2, .n_groups = 2, .max_rows = 1, .context = 64 });
     const ndl_request a = { .prompt = ids, .n_prompt = 1, .max_new = 60 };
     ndl_scheduler_submit(s, &a);
     step(s, 5);

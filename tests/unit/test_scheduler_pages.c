@@ -71,12 +71,8 @@ static void equal_beginnings_are_computed_once_even_at_the_same_time(void **st)
 static void nobody_waits_for_a_prompt_that_was_cancelled(void **state)
 {
     (void)state;
-    ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 2,
-                                                    .n_slots = 2,
-                                                    .n_groups = 1,
-                                                    .window = 1,
-                                                    .max_rows = 50,
-                                                    .context = 200 });
+    ndl_scheduler *s = make((ndl_scheduler_config){
+        .max_requests = 2, .n_groups = 1, .max_rows = 50, .context = 200 });
     const ndl_request r = { .prompt = counted, .n_prompt = 120, .max_new = 3 };
     ndl_scheduler_submit(s, &r);
     ndl_scheduler_submit(s, &r);
@@ -89,17 +85,21 @@ static void nobody_waits_for_a_prompt_that_was_cancelled(void **state)
     ndl_scheduler_destroy(&s);
 }
 
-/* Three that write until the context is full, and pages for one and a bit. */
+/* Three requests at a time, and pages for one whole context and a bit. */
+static ndl_scheduler *make_tight(void)
+{
+    return make((ndl_scheduler_config){ .max_requests = 3,
+                                        .n_groups = 1,
+                                        .n_pages = 4,
+                                        .max_rows = 300,
+                                        .context = 3 * P });
+}
+
+/* Three that write until the context is full. */
 static void youngest_gives_up_its_pages_and_comes_back(void **state)
 {
     (void)state;
-    ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 3,
-                                                    .n_slots = 3,
-                                                    .n_groups = 1,
-                                                    .n_pages = 4,
-                                                    .window = 1,
-                                                    .max_rows = 300,
-                                                    .context = 3 * P });
+    ndl_scheduler *s = make_tight();
     int32_t prompts[3][240];
     ndl_request r[3];
     for (int i = 0; i < 3; i++) {
@@ -129,7 +129,6 @@ static void stopped_sequence_takes_its_token_and_samples_it_once(void **state)
 {
     (void)state;
     ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 2,
-                                                    .n_slots = 2,
                                                     .n_groups = 2,
                                                     .n_pages = 3,
                                                     .window = 3,
@@ -169,13 +168,7 @@ static void stopped_sequence_takes_its_token_and_samples_it_once(void **state)
 static void request_with_logits_is_never_stopped(void **state)
 {
     (void)state;
-    ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 3,
-                                                    .n_slots = 3,
-                                                    .n_groups = 1,
-                                                    .n_pages = 4,
-                                                    .window = 1,
-                                                    .max_rows = 300,
-                                                    .context = 3 * P });
+    ndl_scheduler *s = make_tight();
     const ndl_request a = { .prompt = ids, .n_prompt = 5, .max_new = 600 };
     const ndl_request z = {
         .prompt = counted, .n_prompt = 250, .max_new = 200, .want_logits = true
@@ -238,7 +231,6 @@ static void prompt_with_other_ids_before_is_not_waited_for(void **state)
     ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 3,
                                                     .n_slots = 2,
                                                     .n_groups = 1,
-                                                    .window = 1,
                                                     .max_rows = 400,
                                                     .context = 2 * P });
     int32_t first[200], second[200];
@@ -265,10 +257,8 @@ static int running_beside(const ndl_request *a, const ndl_request *z,
                           int n_pages, int context)
 {
     ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 2,
-                                                    .n_slots = 2,
                                                     .n_groups = 1,
                                                     .n_pages = n_pages,
-                                                    .window = 1,
                                                     .max_rows = 1000,
                                                     .context = context });
     ndl_scheduler_submit(s, a);
@@ -322,7 +312,6 @@ static void kept_pages_are_not_counted_twice(void **state)
                                                     .n_slots = 2,
                                                     .n_groups = 1,
                                                     .n_pages = 4,
-                                                    .window = 1,
                                                     .max_rows = 1000,
                                                     .context = 3 * P });
     const ndl_request left = { .prompt = counted, .n_prompt = 2 * P };

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "fake_cadence.h"
-#include "noodle/scheduler.h"
+#include "scheduler_drive.h"
 
 enum { N_IDS = 4000 };
 
@@ -19,20 +19,16 @@ static int three_groups(int n_decoding)
     return n_decoding < 3 ? n_decoding : 3;
 }
 
-static ndl_scheduler *make(int n_stages, int window, double stall_sec)
+static ndl_scheduler *make_timed(int n_stages, int window, double stall_sec)
 {
-    const ndl_scheduler_config config = { .max_requests = 16,
-                                          .n_slots = 8,
-                                          .n_stages = n_stages,
-                                          .n_pages = 8 * 16,
-                                          .window = window,
-                                          .max_rows = 256,
-                                          .context = 4096,
-                                          .stall_sec = stall_sec,
-                                          .no_reuse = true };
-    ndl_scheduler *s = NULL;
-    assert_int_equal(ndl_scheduler_create(&s, &config), NDL_OK);
-    return s;
+    return make((ndl_scheduler_config){ .max_requests = 16,
+                                        .n_slots = 8,
+                                        .n_stages = n_stages,
+                                        .window = window,
+                                        .max_rows = 256,
+                                        .context = 4096,
+                                        .stall_sec = stall_sec,
+                                        .no_reuse = true });
 }
 
 static double sec_of(const ndl_scheduler_batch *b)
@@ -51,19 +47,14 @@ static double sec_of(const ndl_scheduler_batch *b)
     return ndl_cadence_step_sec(NULL, &load);
 }
 
-/* n sequences that write on and on, and a prompt of n_prompt rows beside. */
+/* n sequences that write on and on, and a prompt beside them. */
 static void begin(ndl_scheduler *s, int n, const ndl_request *prompt)
 {
-    static const ndl_request r = { .prompt = ids, .n_prompt = 1 };
-    static ndl_request writes;
-    const int *ended;
-    ndl_scheduler_batch b;
-    writes = r;
-    writes.max_new = 3000;
+    static const ndl_request writes = { .prompt = ids,
+                                        .n_prompt = 1,
+                                        .max_new = 3000 };
     for (int i = 0; i < n; i++) ndl_scheduler_submit(s, &writes);
-    assert_true(ndl_scheduler_next(s, &b));
-    for (int i = 0; i < n; i++) ndl_scheduler_token(s, i, 0);
-    ndl_scheduler_done(s, b.id, NULL, &ended);
+    step(s, 0);
     ndl_scheduler_submit(s, prompt);
 }
 
@@ -72,7 +63,7 @@ static void later_chunks_are_smaller_so_that_all_take_as_long(void **state)
     (void)state;
     fake = (fake_times){ .step_sec = 0.1, .row_sec = 0.01, .key_sec = 1e-5 };
     const ndl_request r = { .prompt = ids, .n_prompt = 3000 };
-    ndl_scheduler *s = make(2, 100, 0);
+    ndl_scheduler *s = make_timed(2, 100, 0);
     ndl_scheduler_batch b, before = { .n_rows = 257 };
     ndl_scheduler_submit(s, &r);
     double first = 0;
@@ -98,7 +89,7 @@ static void alone_on_one_stage_chunks_are_even(void **state)
     (void)state;
     fake = (fake_times){ .step_sec = 0.1, .row_sec = 0.01, .key_sec = 1e-5 };
     const ndl_request r = { .prompt = ids, .n_prompt = 1000 };
-    ndl_scheduler *s = make(1, 100, 0);
+    ndl_scheduler *s = make_timed(1, 100, 0);
     ndl_scheduler_batch b;
     ndl_scheduler_submit(s, &r);
     for (int i = 0; i < 4; i++) {
@@ -112,7 +103,7 @@ static void alone_on_one_stage_chunks_are_even(void **state)
 static int rows_beside(int n_stages, double stall_sec)
 {
     const ndl_request prompt = { .prompt = ids, .n_prompt = 3000 };
-    ndl_scheduler *s = make(n_stages, 8, stall_sec);
+    ndl_scheduler *s = make_timed(n_stages, 8, stall_sec);
     ndl_scheduler_batch b;
     begin(s, 4, &prompt);
     assert_true(ndl_scheduler_next(s, &b));
@@ -156,7 +147,7 @@ static void second_prompt_gets_no_crumbs(void **state)
     fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
     const ndl_request first = { .prompt = ids, .n_prompt = 50, .max_new = 2 };
     const ndl_request next = { .prompt = ids, .n_prompt = 100, .max_new = 2 };
-    ndl_scheduler *s = make(1, 8, 0);
+    ndl_scheduler *s = make_timed(1, 8, 0);
     ndl_scheduler_batch b;
     begin(s, 4, &first);
     ndl_scheduler_submit(s, &next);
@@ -172,31 +163,22 @@ static void oldest_gets_its_page_though_others_are_in_every_batch(void **state)
 {
     (void)state;
     fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.51 };
-    const ndl_scheduler_config config = { .max_requests = 2,
-                                          .n_slots = 2,
-                                          .n_stages = 1,
-                                          .n_groups = 1,
-                                          .n_pages = 13,
-                                          .window = 1,
-                                          .max_rows = 300,
-                                          .context = 12 * NDL_PAGE_POSITIONS,
-                                          .stall_sec = 1e-9 };
     const ndl_request a = { .prompt = ids, .n_prompt = 2950, .max_new = 1 };
     const ndl_request z = { .prompt = ids + 3000,
                             .n_prompt = 5,
                             .max_new = 2000 };
-    ndl_scheduler *s = NULL;
-    ndl_scheduler_batch b;
-    const int *list, *ended;
-    assert_int_equal(ndl_scheduler_create(&s, &config), NDL_OK);
+    ndl_scheduler *s =
+        make((ndl_scheduler_config){ .max_requests = 2,
+                                     .n_groups = 1,
+                                     .n_pages = 13,
+                                     .max_rows = 300,
+                                     .context = 12 * NDL_PAGE_POSITIONS,
+                                     .stall_sec = 1e-9 });
     ndl_scheduler_submit(s, &a);
     ndl_scheduler_submit(s, &z);
     for (int i = 0; !ndl_scheduler_is_finished(s, 0); i++) {
         assert_true(i < 400);
-        assert_true(ndl_scheduler_next(s, &b));
-        const int n = ndl_scheduler_awaited(s, b.id, &list);
-        for (int k = 0; k < n; k++) ndl_scheduler_token(s, list[k], i);
-        ndl_scheduler_done(s, b.id, NULL, &ended);
+        step(s, i);
     }
     assert_int_equal(ndl_scheduler_count(s).preemptions, 1);
     ndl_scheduler_destroy(&s);
@@ -216,7 +198,7 @@ static void prompts_fill_the_pipeline_and_not_the_window(void **state)
     (void)state;
     fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
     const ndl_request prompt = { .prompt = ids, .n_prompt = 3000 };
-    ndl_scheduler *s = make(3, 10, 0);
+    ndl_scheduler *s = make_timed(3, 10, 0);
     ndl_scheduler_batch b;
     begin(s, 4, &prompt);
     int n = 0, decodes = 0;
@@ -234,7 +216,7 @@ static void groups_are_as_many_as_pay(void **state)
     (void)state;
     fake = (fake_times){ .groups = three_groups };
     const ndl_request prompt = { .prompt = ids, .n_prompt = 1, .max_new = 1 };
-    ndl_scheduler *s = make(4, 10, 0);
+    ndl_scheduler *s = make_timed(4, 10, 0);
     ndl_scheduler_batch b;
     begin(s, 7, &prompt);
     static const int rows[3] = { 3 + 1, 2, 2 };
@@ -254,7 +236,7 @@ static void measured_steps_are_told_with_what_they_carried(void **state)
     const ndl_request prompt = { .prompt = ids, .n_prompt = 300 };
     const ndl_cadence_times times = { 1, 2, 3 };
     const int *ended;
-    ndl_scheduler *s = make(1, 10, 0);
+    ndl_scheduler *s = make_timed(1, 10, 0);
     ndl_scheduler_batch b, c;
     begin(s, 4, &prompt);
     assert_int_equal(fake.n_learnt, 0); /* the time was not known */

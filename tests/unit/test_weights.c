@@ -13,29 +13,22 @@
 
 #include <cmocka.h>
 
-#include "../support/folder.h"
 #include "../support/weights_kit.h"
 #include "noodle/layout.h"
 
-static test_folder folder;
-static char path[320];
+#include "../support/scratch.h"
 
 static int set_up(void **state)
 {
-    (void)state;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    ndl_status_clear();
-    if (test_folder_make(&folder) != 0) return -1;
-    snprintf(path, sizeof path, "%s", test_folder_at(&folder, "w.h5"));
-    return 0;
+    return scratch_make(state);
 }
 
 /* Also: no file of HDF5's is left open, whatever went wrong. */
 static int tear_down(void **state)
 {
-    (void)state;
     if (H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL) != 0) return -1;
-    return test_folder_remove(&folder);
+    return scratch_remove(state);
 }
 
 static void ok(ndl_status st)

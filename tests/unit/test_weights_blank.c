@@ -7,23 +7,10 @@
 
 #include <cmocka.h>
 
-#include "../support/folder.h"
 #include "../support/weights_kit.h"
 #include "noodle/layout.h"
 
-static test_folder folder;
-
-static int set_up(void **state)
-{
-    (void)state;
-    return test_folder_make(&folder);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return test_folder_remove(&folder);
-}
+#include "../support/scratch.h"
 
 static void check_vector(const float *v, const float *like, int n)
 {
@@ -97,7 +84,6 @@ static void check_blank(const ndl_weights *like, const ndl_part *part,
 static void blank_weights_have_the_fields_of_a_file(void **state)
 {
     (void)state;
-    const char *path = test_folder_at(&folder, "w.h5");
     for (int t = 0; t < 2 * N_TINY_MODELS; t++) {
         ndl_weights *like = NULL;
         ndl_part part = { 0, 1, true, true };
@@ -161,11 +147,10 @@ static void sizes_that_no_file_has_are_refused(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(blank_weights_have_the_fields_of_a_file),
-        TEST(parts_that_are_not_there_are_refused),
-        TEST(sizes_that_no_file_has_are_refused),
+        IN_SCRATCH(blank_weights_have_the_fields_of_a_file),
+        IN_SCRATCH(parts_that_are_not_there_are_refused),
+        IN_SCRATCH(sizes_that_no_file_has_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

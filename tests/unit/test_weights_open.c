@@ -12,26 +12,9 @@
 
 #include <cmocka.h>
 
-#include "../support/folder.h"
 #include "../support/weights_kit.h"
 
-static test_folder folder;
-static char path[320];
-
-static int set_up(void **state)
-{
-    (void)state;
-    ndl_status_clear();
-    if (test_folder_make(&folder) != 0) return -1;
-    snprintf(path, sizeof path, "%s", test_folder_at(&folder, "w.h5"));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return test_folder_remove(&folder);
-}
+#include "../support/scratch.h"
 
 static void ok(ndl_status st)
 {
@@ -226,15 +209,14 @@ static void a_truncated_file_is_refused_by_both(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(all_ways_give_the_same_bytes),
-        TEST(datasets_of_several_pieces_are_whole),
-        TEST(auto_copies_only_where_memory_is_known_to_be_there),
-        TEST(a_copy_that_does_not_fit_is_refused),
-        TEST(progress_ends_with_all_bytes_and_is_of_this_thread),
-        TEST(an_interrupt_ends_loading),
-        TEST(a_truncated_file_is_refused_by_both),
+        IN_SCRATCH(all_ways_give_the_same_bytes),
+        IN_SCRATCH(datasets_of_several_pieces_are_whole),
+        IN_SCRATCH(auto_copies_only_where_memory_is_known_to_be_there),
+        IN_SCRATCH(a_copy_that_does_not_fit_is_refused),
+        IN_SCRATCH(progress_ends_with_all_bytes_and_is_of_this_thread),
+        IN_SCRATCH(an_interrupt_ends_loading),
+        IN_SCRATCH(a_truncated_file_is_refused_by_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,28 +8,16 @@
 
 #include <cmocka.h>
 
-#include "../support/folder.h"
 #include "../support/mixed_file.h"
 #include "../support/weights_kit.h"
 #include "noodle/checkpoint.h"
 
-static test_folder folder;
-static char path[320];
+#include "../support/scratch.h"
 
 static int set_up(void **state)
 {
-    (void)state;
-    ndl_status_clear();
     random_state = 7;
-    if (test_folder_make(&folder) != 0) return -1;
-    snprintf(path, sizeof path, "%s", test_folder_at(&folder, "w.h5"));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return test_folder_remove(&folder);
+    return scratch_make(state);
 }
 
 static void ok(ndl_status st)
@@ -355,7 +343,7 @@ static void quantised_weights_are_not_exported(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, scratch_remove)
     const struct CMUnitTest tests[] = {
         TEST(what_is_loaded_is_what_the_file_has),
         TEST(bytes_of_the_layout_are_those_in_the_file),
