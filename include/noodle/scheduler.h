@@ -8,10 +8,11 @@
  * Continuous batching: a request waits until it gets a slot and KV pages
  * (pages.h), its prompt goes through in chunks, then its tokens one by one;
  * when it ends the next one takes its place.  Sequences that decode are spread
- * over as many batches in flight as pay (cadence.h): a batch takes an equal
- * share of them, those that have waited longest first, and fills up with
- * prompt rows, oldest request first, as long as no running decode has to wait
- * longer than the stall.  Where pages run out the youngest request gives up
+ * over as many batches in flight as pay (cadence.h), and while prompts come in
+ * over one more than there are stages: a batch takes an equal share of them,
+ * those that have waited longest first, and fills up with prompt rows, oldest
+ * request first, as long as no running decode has to wait longer than the
+ * stall.  Where pages run out the youngest request gives up
  * its own, waits again, and later computes its text anew, which gives the same
  * bits.  The oldest is never stopped, so everybody's turn comes.
  */

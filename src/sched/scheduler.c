@@ -132,43 +132,79 @@ int ndl_scheduler_submit(ndl_scheduler *s, const ndl_request *r)
     return s->n_submitted++;
 }
 
-/* How long a step with rows of prompts may take. */
+/* For one batch at a time a stage alone is enough. */
+static int or_stages(const ndl_scheduler *s, int n_groups)
+{
+    return n_groups > s->config.n_stages ? n_groups : s->config.n_stages;
+}
+
+/* How long a running text waits for a token without prompts, by the times of
+ * the slowest stage; 0: not known. */
+static double wait_alone(const ndl_scheduler *s, const ndl_draft *d)
+{
+    const int share = (d->n_decoding + d->n_alone - 1) / d->n_alone;
+    const ndl_cadence_load decode = { .decode_rows = share };
+    double sec = ndl_cadence_decode_sec(s->cadence);
+    if (sec <= 0) sec = ndl_cadence_step_sec(s->cadence, &decode);
+    return sec * or_stages(s, d->n_alone);
+}
+
+/* How long a step with rows of prompts may take: of `abreast` of them. */
 static double most_sec(const ndl_scheduler *s, const ndl_draft *d, int abreast)
 {
     const ndl_scheduler_config *c = &s->config;
     double sec = INFINITY;
     if (d->n_decoding > 0) {
-        const int share = (d->n_decoding + d->n_groups - 1) / d->n_groups;
-        const ndl_cadence_load decode = { .decode_rows = share };
-        double alone = ndl_cadence_decode_sec(s->cadence);
-        if (alone <= 0) alone = ndl_cadence_step_sec(s->cadence, &decode);
+        const double alone = wait_alone(s, d);
         if (c->stall_sec > 0)
             sec = c->stall_sec / abreast;
         else if (alone > 0)
-            sec = 2 * alone;
+            sec = 2 * alone / abreast;
     } else if (c->n_stages > 1) {
-        const double n = c->max_rows;
-        const ndl_cadence_load full = { .prompt_rows = c->max_rows,
-                                        .prompt_keys = 0.5 * n * (n + 1) };
+        const ndl_cadence_load full = {
+            .prompt_rows = c->max_rows,
+            .prompt_keys = ndl_cadence_keys(0, c->max_rows),
+        };
         const double first = ndl_cadence_step_sec(s->cadence, &full);
         if (first > 0) sec = first;
     }
     return sec;
 }
 
-static ndl_draft begin_draft(ndl_scheduler *s)
+static bool prompts_wait(const ndl_scheduler *s)
+{
+    for (int i = 0; i < s->running.n; i++)
+        if (s->seqs[s->running.items[i]].phase == NDL_PHASE_PREFILL)
+            return true;
+    return false;
+}
+
+/* While prompts come in, rows of theirs fill every batch up to the same time,
+ * and an even share of the decode rows is what keeps the batches alike.  One
+ * more than there are stages: the next is there when a stage gets free. */
+static void choose_groups(ndl_scheduler *s, ndl_draft *d)
 {
     const ndl_scheduler_config *c = &s->config;
+    const int full = c->n_stages + 1;
+    d->n_alone = d->n_groups = 1;
+    if (c->n_groups > 0)
+        d->n_alone = d->n_groups = c->n_groups;
+    else if (d->n_decoding > 0)
+        d->n_alone = d->n_groups =
+            ndl_cadence_groups(s->cadence, d->n_decoding);
+    if (c->n_groups > 0 || c->n_stages == 1 || d->n_groups >= full) return;
+    if (!s->prompts_flow || !prompts_wait(s)) return;
+    d->n_groups = d->n_decoding < full ? d->n_decoding : full;
+}
+
+static ndl_draft begin_draft(ndl_scheduler *s)
+{
     ndl_draft d = { .b = { .id = s->last_id + 1, .seqs = s->rows } };
     for (int i = 0; i < s->running.n; i++)
         d.n_decoding += s->seqs[s->running.items[i]].phase != NDL_PHASE_PREFILL;
-    d.n_groups = 1;
-    if (c->n_groups > 0)
-        d.n_groups = c->n_groups;
-    else if (d.n_decoding > 0)
-        d.n_groups = ndl_cadence_groups(s->cadence, d.n_decoding);
+    choose_groups(s, &d);
     /* A running decode waits for so many steps at most. */
-    const int abreast = d.n_groups > c->n_stages ? d.n_groups : c->n_stages;
+    const int abreast = or_stages(s, d.n_groups);
     d.has_room = d.n_decoding == 0 || s->n_flights < abreast;
     d.sec = most_sec(s, &d, abreast);
     return d;
@@ -247,14 +283,6 @@ static void serve_oldest(ndl_scheduler *s, const ndl_draft *d)
         (void)ndl_sequence_take_page(s, oldest);
 }
 
-static bool prompts_wait(const ndl_scheduler *s)
-{
-    for (int i = 0; i < s->running.n; i++)
-        if (s->seqs[s->running.items[i]].phase == NDL_PHASE_PREFILL)
-            return true;
-    return false;
-}
-
 static ndl_flight *free_flight(ndl_scheduler *s)
 {
     for (int i = 0; i < s->config.window; i++)
@@ -309,6 +337,7 @@ bool ndl_scheduler_next(ndl_scheduler *s, ndl_scheduler_batch *out)
         if (d.has_room) ndl_prompts_add(s, &d);
     }
     if (d.b.n_rows == 0) return false;
+    if (d.has_room) s->prompts_flow = d.load.prompt_rows > 0;
     s->prompts_waited = d.load.prompt_rows == 0 && prompts_wait(s) &&
                         d.b.n_rows >= s->config.max_rows;
     d.b.n_ops = ndl_pages_take_ops(s->pages, &d.b.ops);

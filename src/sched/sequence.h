@@ -68,7 +68,8 @@ struct ndl_scheduler {
     int32_t *texts;       /* (n_slots, context) */
     int32_t **free_texts; /* (n_slots): a stack */
     int n_free_texts;
-    bool prompts_waited; /* the last batch had no room for them */
+    bool prompts_waited; /* the last batch had no room for them      */
+    bool prompts_flow;   /* the last one that could take some has them */
     int n_groups;        /* of the last batch with decode rows  */
     ndl_flight *flights; /* (window) */
     int *flown;          /* (window, 2, n_slots): their lists */
@@ -85,6 +86,7 @@ typedef struct ndl_draft {
     ndl_cadence_load load;
     int n_decoding; /* sequences that are past their prompts    */
     int n_groups;   /* to have in flight                         */
+    int n_alone;    /* if there were no prompts                  */
     bool has_room;  /* prompt rows may go now                    */
     double sec;     /* the step may take so long, if it has them */
 } ndl_draft;

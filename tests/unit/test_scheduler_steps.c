@@ -206,7 +206,8 @@ static void prompts_fill_the_pipeline_and_not_the_window(void **state)
         decodes += b.n_seqs == 5;
         assert_true(sec_of(&b) <= 2 * 0.54 + 1e-9);
     }
-    assert_int_equal(n, 3);
+    /* One a stage, and one that is there when a stage gets free. */
+    assert_int_equal(n, 4);
     assert_int_equal(decodes, 1);
     ndl_scheduler_destroy(&s);
 }
