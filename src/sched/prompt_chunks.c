@@ -78,7 +78,9 @@ static int chunk_rows(const ndl_scheduler *s, const ndl_draft *d,
 {
     const int room = s->config.max_rows - d->b.n_rows, left = q->goal - pos;
     if (isinf(d->sec)) return even_rows(left, room);
-    int n = ndl_cadence_rows(s->cadence, &d->load, pos, room, d->sec);
+    int n = 0;
+    if (d->sec > 0)
+        n = ndl_cadence_rows(s->cadence, &d->load, pos, room, d->sec);
     if (n >= left) return left;
     if (n < LEAST_CHUNK) {
         if (d->load.prompt_rows > 0) return 0;

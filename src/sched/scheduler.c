@@ -142,21 +142,29 @@ static int or_stages(const ndl_scheduler *s, int n_groups)
  * the slowest stage; 0: not known. */
 static double wait_alone(const ndl_scheduler *s, const ndl_draft *d)
 {
-    const int share = (d->n_decoding + d->n_alone - 1) / d->n_alone;
-    const ndl_cadence_load decode = { .decode_rows = share };
-    double sec = ndl_cadence_decode_sec(s->cadence);
-    if (sec <= 0) sec = ndl_cadence_step_sec(s->cadence, &decode);
-    return sec * or_stages(s, d->n_alone);
+    return ndl_cadence_decode_sec(s->cadence) * or_stages(s, d->n_alone);
 }
 
-/* How long a step with rows of prompts may take: of `abreast` of them. */
+/* What a stall means in rows follows from steps that were measured, one of them
+ * without prompts.  It is waited for, but not for ever. */
+static bool is_blind(const ndl_scheduler *s)
+{
+    return isfinite(s->config.stall_sec) &&
+           ndl_cadence_decode_sec(s->cadence) <= 0 &&
+           s->n_unmixed < s->config.window;
+}
+
+/* How long a step with rows of prompts may take: of `abreast` of them.  0: as
+ * few rows as make sense. */
 static double most_sec(const ndl_scheduler *s, const ndl_draft *d, int abreast)
 {
     const ndl_scheduler_config *c = &s->config;
     double sec = INFINITY;
     if (d->n_decoding > 0) {
         const double alone = wait_alone(s, d);
-        if (c->stall_sec > 0)
+        if (is_blind(s))
+            sec = 0;
+        else if (c->stall_sec > 0)
             sec = c->stall_sec / abreast;
         else if (alone > 0)
             sec = 2 * alone / abreast;
@@ -319,6 +327,7 @@ static void book_flight(ndl_scheduler *s, ndl_flight *f, const ndl_draft *d)
     s->n_flights++;
     if (d->load.decode_rows == 0) return;
     s->n_decode_flights++;
+    s->n_unmixed += d->load.prompt_rows == 0;
     s->n_groups = d->n_groups;
 }
 
@@ -334,6 +343,7 @@ bool ndl_scheduler_next(ndl_scheduler *s, ndl_scheduler_batch *out)
     if (turn_of_prompts) ndl_prompts_add(s, &d);
     if (d.b.n_rows == 0) {
         add_decode_rows(s, &d);
+        if (d.load.decode_rows > 0 && is_blind(s)) d.has_room = false;
         if (d.has_room) ndl_prompts_add(s, &d);
     }
     if (d.b.n_rows == 0) return false;

@@ -68,6 +68,7 @@ struct ndl_scheduler {
     int32_t *texts;       /* (n_slots, context) */
     int32_t **free_texts; /* (n_slots): a stack */
     int n_free_texts;
+    int n_unmixed;       /* batches with decode rows alone, so far   */
     bool prompts_waited; /* the last batch had no room for them      */
     bool prompts_flow;   /* the last one that could take some has them */
     int n_groups;        /* of the last batch with decode rows  */

@@ -1,6 +1,7 @@
 /* test_scheduler.c - scheduler.h case by case; test_scheduler_pages.c has what
  * becomes of pages, test_scheduler_steps.c what of measured times;
  * test_scheduler_random.c holds the rules against random histories. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -120,7 +121,8 @@ static void prompt_rows_fill_up_a_batch_of_decode_rows(void **state)
                                                     .n_groups = 2,
                                                     .window = 2,
                                                     .max_rows = 8,
-                                                    .context = 64 });
+                                                    .context = 64,
+                                                    .stall_sec = INFINITY });
     const ndl_request a = { .prompt = ids, .n_prompt = 1, .max_new = 9 };
     const ndl_request b = { .prompt = ids, .n_prompt = 21, .max_new = 9 };
     ndl_scheduler_batch batch;

@@ -118,8 +118,6 @@ static void step_with_prompt_rows_takes_twice_as_long_as_without(void **state)
     fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
     assert_int_equal(rows_beside(1, 0), 54);
     assert_int_equal(rows_beside(3, 0), 54);
-    fake.decode_sec = 0; /* none was without: what it would take */
-    assert_int_equal(rows_beside(1, 0), 54);
 }
 
 static void stall_is_shared_by_the_steps_in_flight(void **state)
@@ -184,12 +182,36 @@ static void oldest_gets_its_page_though_others_are_in_every_batch(void **state)
     ndl_scheduler_destroy(&s);
 }
 
-static void nothing_known_sets_no_limit(void **state)
+/* A stall is a number of rows only when a step without prompts was seen. */
+static void first_decode_rows_go_without_prompts(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01 };
+    const ndl_request prompt = { .prompt = ids, .n_prompt = 3000 };
+    ndl_scheduler *s = make_timed(3, 8, 1.0);
+    ndl_scheduler_batch b;
+    begin(s, 4, &prompt);
+    assert_true(ndl_scheduler_next(s, &b));
+    assert_int_equal(b.n_seqs, 4);
+    assert_int_equal(b.n_rows, 4);
+    /* Beside it the prompt gets on, but only just. */
+    assert_true(ndl_scheduler_next(s, &b));
+    assert_int_equal(b.n_seqs, 1);
+    assert_int_equal(b.n_rows, 8);
+    ndl_scheduler_destroy(&s);
+}
+
+/* Times that nobody tells are not waited for for ever: no limit then. */
+static void what_stays_unknown_sets_no_limit(void **state)
 {
     (void)state;
     fake = (fake_times){ 0 };
-    assert_int_equal(rows_beside(1, 0), 250);
-    assert_int_equal(rows_beside(2, 1), 252);
+    const ndl_request prompt = { .prompt = ids, .n_prompt = 3000 };
+    ndl_scheduler *s = make_timed(1, 3, 0);
+    begin(s, 4, &prompt);
+    for (int i = 0; i < 3; i++) assert_int_equal(step(s, 1).n_rows, 4);
+    assert_int_equal(step(s, 1).n_rows, 254); /* 3000 in 12 */
+    ndl_scheduler_destroy(&s);
 }
 
 /* Each step with prompt rows that is in flight is one to wait for. */
@@ -215,7 +237,7 @@ static void prompts_fill_the_pipeline_and_not_the_window(void **state)
 static void groups_are_as_many_as_pay(void **state)
 {
     (void)state;
-    fake = (fake_times){ .groups = three_groups };
+    fake = (fake_times){ .decode_sec = 1, .groups = three_groups };
     const ndl_request prompt = { .prompt = ids, .n_prompt = 1, .max_new = 1 };
     ndl_scheduler *s = make_timed(4, 10, 0);
     ndl_scheduler_batch b;
@@ -233,7 +255,7 @@ static void groups_are_as_many_as_pay(void **state)
 static void measured_steps_are_told_with_what_they_carried(void **state)
 {
     (void)state;
-    fake = (fake_times){ 0 };
+    fake = (fake_times){ .decode_sec = 1 };
     const ndl_request prompt = { .prompt = ids, .n_prompt = 300 };
     const ndl_cadence_times times = { 1, 2, 3 };
     const int *ended;
@@ -265,7 +287,8 @@ int main(void)
         cmocka_unit_test(prompts_get_on_however_short_the_stall),
         cmocka_unit_test(second_prompt_gets_no_crumbs),
         cmocka_unit_test(oldest_gets_its_page_though_others_are_in_every_batch),
-        cmocka_unit_test(nothing_known_sets_no_limit),
+        cmocka_unit_test(first_decode_rows_go_without_prompts),
+        cmocka_unit_test(what_stays_unknown_sets_no_limit),
         cmocka_unit_test(prompts_fill_the_pipeline_and_not_the_window),
         cmocka_unit_test(groups_are_as_many_as_pay),
         cmocka_unit_test(measured_steps_are_told_with_what_they_carried),
