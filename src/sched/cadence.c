@@ -21,6 +21,7 @@ enum {
 };
 
 static const double HARDLY_BETTER = 0.02;
+static const double KEEP_MOST = 0.98; /* a step: half of it is gone after 35 */
 static const double WILD = 1.5;       /* times what was expected           */
 static const double ABSURD_SEC = 1e6; /* no step takes that long           */
 
@@ -35,6 +36,7 @@ struct ndl_cadence {
     int n_stages;
     ndl_step_curve *curve; /* of steps of decode rows alone */
     ndl_prompt_cost prompt;
+    double most_rows;      /* of late steps with prompt rows */
     double recent[RECENT]; /* slowest_sec of such steps      */
     int n_recent, next_recent;
     ndl_turnaround *turnaround;
@@ -99,15 +101,28 @@ static double decode_part(const ndl_cadence *c, int rows)
     return ndl_step_curve_likely(c->curve, rows > 0 ? rows : 1).slowest_sec;
 }
 
-double ndl_cadence_step_sec(const ndl_cadence *c, const ndl_cadence_load *load)
+static double fitted_sec(const ndl_cadence *c, const ndl_cadence_load *load,
+                         double rows, double keys)
 {
-    const double rows = load->prompt_rows, keys = load->prompt_keys;
-    if (!is_load(load)) return 0.0;
     if (ndl_step_curve_is_known(c->curve))
         return decode_part(c, load->decode_rows) +
                ndl_prompt_cost_sec(&c->prompt, rows, keys);
     /* All that was seen had prompt rows: one row is like another then. */
     return ndl_prompt_cost_sec(&c->prompt, rows + load->decode_rows, keys);
+}
+
+/* While the weights are what a step waits for, a few rows more cost nothing,
+ * and then all of their time: beyond the rows that were seen of late none may
+ * be cheaper than those were on average. */
+double ndl_cadence_step_sec(const ndl_cadence *c, const ndl_cadence_load *load)
+{
+    const double rows = load->prompt_rows, keys = load->prompt_keys;
+    if (!is_load(load)) return 0.0;
+    const double sec = fitted_sec(c, load, rows, keys);
+    const double seen = c->most_rows - load->decode_rows;
+    if (seen <= 0.0 || rows <= seen) return sec;
+    const double known = fitted_sec(c, load, seen, keys * seen / rows);
+    return fmax(sec, known * (rows + load->decode_rows) / c->most_rows);
 }
 
 static void learn_prompt(ndl_cadence *c, const ndl_cadence_load *load,
@@ -121,6 +136,8 @@ static void learn_prompt(ndl_cadence *c, const ndl_cadence_load *load,
     else
         rows += load->decode_rows;
     ndl_prompt_cost_learn(&c->prompt, rows, load->prompt_keys, fmax(sec, 0.0));
+    c->most_rows = fmax(KEEP_MOST * c->most_rows,
+                        load->prompt_rows + (double)load->decode_rows);
 }
 
 static void learn_decode(ndl_cadence *c, int rows,

@@ -295,13 +295,16 @@ class Requests(Case):
             run = tool.Run(*self.args("killed.out", "-np", "4", "--plan",
                                       "estimate"), np=3, cwd=self.folder)
             before = self.size("killed.out")
-            goal = before + chance.randint(1, 7000)
+            goal = before + chance.randint(1, 5000)
             until = time.monotonic() + 30
             while self.size("killed.out") < goal and \
                     run.process.poll() is None and time.monotonic() < until:
                 time.sleep(0.002)
             time.sleep(chance.random() * 0.02)
-            n_killed += run.process.poll() is None
+            if run.process.poll() is not None:
+                run.end()  # all work is done
+                break
+            n_killed += 1
             run.kill()
             run.end()
             with open(self.at("killed.out"), "rb") as f:

@@ -207,6 +207,24 @@ static void the_first_prompt_tells_a_price_for_rows(void **state)
     ndl_cadence_destroy(&c);
 }
 
+/* Up to 12 rows the weights are what the step waits for: 45 ms.  That tells
+ * nothing about 36 rows, but that no row costs less than one of the twelve. */
+static void rows_beyond_those_seen_are_not_taken_for_free(void **state)
+{
+    (void)state;
+    ndl_cadence *c = make(2, 128);
+    learn_often(c, decode(4), 0.040);
+    const ndl_cadence_load few = { 4, 8, keys_of(1000, 8) };
+    for (int i = 0; i < 50; i++) learn(c, few, 0.045);
+    assert_true(is_near(step_sec(c, few), 0.045, 0.01));
+    const ndl_cadence_load many = { 4, 32, keys_of(1000, 32) };
+    assert_true(step_sec(c, many) >= 0.99 * 3 * 0.045);
+    /* Once such a step was seen, it is known. */
+    for (int i = 0; i < 50; i++) learn(c, many, 0.110);
+    assert_true(is_near(step_sec(c, many), 0.110, 0.1));
+    ndl_cadence_destroy(&c);
+}
+
 static void rows_are_the_most_that_fit(void **state)
 {
     (void)state;
@@ -550,6 +568,7 @@ int main(void)
         cmocka_unit_test(prompts_cost_by_rows_and_keys),
         cmocka_unit_test(more_keys_never_take_less),
         cmocka_unit_test(the_first_prompt_tells_a_price_for_rows),
+        cmocka_unit_test(rows_beyond_those_seen_are_not_taken_for_free),
         cmocka_unit_test(rows_are_the_most_that_fit),
         cmocka_unit_test(nonsense_is_not_learnt),
         cmocka_unit_test(flat_times_do_not_pay_for_many_groups),
