@@ -7,6 +7,7 @@
  * says alone with the reference kernels (toy.h); every pipeline must give it
  * to the bit.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ typedef struct setting {
     const char *split, *cpu;
     int rows, threads, slots;
     int pages, groups; /* as in ndl_session_setup */
+    double stall_sec;  /* likewise */
     bool no_reuse, rank0_hosts;
 } setting;
 
@@ -101,6 +103,7 @@ static void run(const setting *s, const ndl_request *requests, int n,
         .n_slots = s->slots,
         .n_pages = s->pages,
         .n_groups = s->groups,
+        .stall_sec = s->stall_sec,
         .no_reuse = s->no_reuse,
         .rank0_hosts = s->rank0_hosts,
         .max_rows = s->rows,
@@ -310,6 +313,37 @@ static void list_splits(char *at, int left, int stages)
     }
 }
 
+/* With fewer pages than are wanted, with enough, and with equal beginnings
+ * computed once. */
+static void check_pages(int m)
+{
+    /* A context takes three pages.  Whole prompts at a time: the first of them
+     * are in before one has said its last, so that they want more pages than
+     * there are, however fast the machine is. */
+    const setting few = { .toy = m,
+                          .cpu = "",
+                          .rows = 256,
+                          .threads = 1,
+                          .slots = 5,
+                          .pages = 5,
+                          .groups = m % 4,
+                          .stall_sec = INFINITY };
+    setting all = few;
+    all.pages = 0;
+    all.stall_sec = 0;
+    all.no_reuse = true;
+    all.rank0_hosts = true;
+    n_preemptions = n_hits = 0;
+    check_alike(&few);
+    CHECK(n_preemptions > 0 && n_hits > 0);
+    n_hits = 0;
+    check_alike(&all);
+    CHECK(n_hits == 0);
+    all.no_reuse = false;
+    check_alike(&all);
+    CHECK(n_hits > 0);
+}
+
 static void lead(void)
 {
     static const int chunks[] = { 1, 7, 64, N_LOGITS };
@@ -349,25 +383,7 @@ static void lead(void)
                                 .slots = 1 },
                     i, 1);
     /* A third of the models for each number of ranks. */
-    for (int m = comm->size % 3; m < N_TOYS; m += 3) {
-        /* A context takes three pages. */
-        const setting few = { .toy = m,
-                              .cpu = "",
-                              .rows = 256,
-                              .threads = 1,
-                              .slots = 5,
-                              .pages = 5,
-                              .groups = m % 4 };
-        setting all = few;
-        all.pages = 0;
-        all.no_reuse = true;
-        all.rank0_hosts = true;
-        check_alike(&few);
-        check_alike(&all);
-        all.no_reuse = false;
-        check_alike(&all);
-    }
-    CHECK(n_preemptions > 0 && n_hits > 0);
+    for (int m = comm->size % 3; m < N_TOYS; m += 3) check_pages(m);
     printf("np %d: %d splits, %d sessions, all to the bit\n", comm->size,
            n_splits, n_sessions);
 }
