@@ -341,6 +341,7 @@ static ndl_status run_requests(ndl_cli *cli)
     model_file f = { 0 };
     ndl_status st = NDL_OK;
     NDL_TRY_GOTO(done, st, check_requests(cli->options));
+    NDL_TRY_GOTO(done, st, ndl_session_options_check(cli->options, cli->comm));
     NDL_TRY_GOTO(done, st, ndl_answers_begin(&a, cli->options, cli->signal));
     st = run_rest(cli, &f, &a);
     const ndl_status ended = ndl_answers_end(&a);

@@ -166,9 +166,9 @@ static void choose_metrics(ndl_session_options *s, const ndl_options *o,
     setup->metrics = s->metrics;
 }
 
-ndl_status ndl_session_options_fill(ndl_session_options *s,
-                                    const ndl_options *o,
-                                    ndl_session_setup *setup)
+/* What options say for themselves, whatever the model. */
+static ndl_status fill_own(ndl_session_options *s, const ndl_options *o,
+                           ndl_session_setup *setup)
 {
     NDL_TRY(ndl_session_options_rank0(o->rank0, &setup->rank0_hosts));
     const ndl_session_hosts hosts =
@@ -178,8 +178,7 @@ ndl_status ndl_session_options_fill(ndl_session_options *s,
     setup->n_groups = o->groups;
     setup->stall_sec = o->stall_ms / 1e3;
     setup->no_reuse = o->no_reuse;
-    setup->n_pages =
-        o->kv_size / NDL_PAGE_POSITIONS + (o->kv_size % NDL_PAGE_POSITIONS > 0);
+    setup->n_pages = ndl_pages_of(o->kv_size);
     NDL_TRY(ndl_session_options_kv_types(o, setup->mix, &setup->kv_types));
     NDL_TRY(ndl_session_options_load(o->load, &setup->load));
     NDL_TRY(ndl_session_options_speeds(&o->emulate, &hosts, &s->speeds));
@@ -188,6 +187,25 @@ ndl_status ndl_session_options_fill(ndl_session_options *s,
                                   &s->n_links));
     setup->links = s->links;
     setup->n_links = s->n_links;
+    return NDL_OK;
+}
+
+ndl_status ndl_session_options_check(const ndl_options *o, ndl_comm *comm)
+{
+    ndl_session_options *s = calloc(1, sizeof *s);
+    ndl_session_setup setup = { .comm = comm };
+    if (!s) return NDL_FAIL(NDL_EOS, "options: out of memory");
+    const ndl_status st = fill_own(s, o, &setup);
+    ndl_session_options_fini(s);
+    free(s);
+    return st;
+}
+
+ndl_status ndl_session_options_fill(ndl_session_options *s,
+                                    const ndl_options *o,
+                                    ndl_session_setup *setup)
+{
+    NDL_TRY(fill_own(s, o, setup));
     NDL_TRY(read_wishes(s, o, setup));
     setup->strategy = s->wishes.setup;
     setup->stage_in = o->stage_in;

@@ -49,6 +49,13 @@ ndl_status ndl_session_options_rank0(const char *name, bool *hosts);
 ndl_status ndl_session_options_load(const char *name, ndl_load *out);
 
 /**
+ * Would fill() take the options, as far as that can be said without a model?
+ * For who writes files before there is one.
+ * @return NDL_OK; NDL_EUSAGE, NDL_ENOINPUT, NDL_EOS.
+ */
+ndl_status ndl_session_options_check(const ndl_options *o, ndl_comm *comm);
+
+/**
  * Fill in what `run` decides by options: plan, strategy, types of the KV
  * cache, load, stage-in, emulation, metrics.  The setup borrows from `s`, which
  * must not move.

@@ -132,42 +132,27 @@ int ndl_scheduler_submit(ndl_scheduler *s, const ndl_request *r)
     return s->n_submitted++;
 }
 
-/* For one batch at a time a stage alone is enough. */
-static int or_stages(const ndl_scheduler *s, int n_groups)
+/* Steps that a batch waits for at most: those of the others in flight, of which
+ * there is one a stage at least. */
+static int abreast(const ndl_scheduler *s, int n_groups)
 {
     return n_groups > s->config.n_stages ? n_groups : s->config.n_stages;
 }
 
-/* How long a running text waits for a token without prompts, by the times of
- * the slowest stage; 0: not known. */
-static double wait_alone(const ndl_scheduler *s, const ndl_draft *d)
-{
-    return ndl_cadence_decode_sec(s->cadence) * or_stages(s, d->n_alone);
-}
-
-/* What a stall means in rows follows from steps that were measured, one of them
- * without prompts.  It is waited for, but not for ever. */
-static bool is_blind(const ndl_scheduler *s)
-{
-    return isfinite(s->config.stall_sec) &&
-           ndl_cadence_decode_sec(s->cadence) <= 0 &&
-           s->n_unmixed < s->config.window;
-}
-
-/* How long a step with rows of prompts may take: of `abreast` of them.  0: as
- * few rows as make sense. */
-static double most_sec(const ndl_scheduler *s, const ndl_draft *d, int abreast)
+/* How long a step with rows of prompts may take.  0: as few of them as make
+ * sense. */
+static double most_sec(const ndl_scheduler *s, const ndl_draft *d)
 {
     const ndl_scheduler_config *c = &s->config;
     double sec = INFINITY;
     if (d->n_decoding > 0) {
-        const double alone = wait_alone(s, d);
-        if (is_blind(s))
+        if (d->is_blind)
             sec = 0;
         else if (c->stall_sec > 0)
-            sec = c->stall_sec / abreast;
-        else if (alone > 0)
-            sec = 2 * alone / abreast;
+            sec = c->stall_sec / abreast(s, d->n_groups);
+        else if (d->alone_sec > 0)
+            sec = 2 * d->alone_sec * abreast(s, d->n_alone) /
+                  abreast(s, d->n_groups);
     } else if (c->n_stages > 1) {
         const ndl_cadence_load full = {
             .prompt_rows = c->max_rows,
@@ -179,14 +164,6 @@ static double most_sec(const ndl_scheduler *s, const ndl_draft *d, int abreast)
     return sec;
 }
 
-static bool prompts_wait(const ndl_scheduler *s)
-{
-    for (int i = 0; i < s->running.n; i++)
-        if (s->seqs[s->running.items[i]].phase == NDL_PHASE_PREFILL)
-            return true;
-    return false;
-}
-
 /* While prompts come in, rows of theirs fill every batch up to the same time,
  * and an even share of the decode rows is what keeps the batches alike.  One
  * more than there are stages: the next is there when a stage gets free. */
@@ -194,14 +171,15 @@ static void choose_groups(ndl_scheduler *s, ndl_draft *d)
 {
     const ndl_scheduler_config *c = &s->config;
     const int full = c->n_stages + 1;
-    d->n_alone = d->n_groups = 1;
+    const bool prompts_wait = d->n_decoding < s->running.n;
+    d->n_alone = 1;
     if (c->n_groups > 0)
-        d->n_alone = d->n_groups = c->n_groups;
+        d->n_alone = c->n_groups;
     else if (d->n_decoding > 0)
-        d->n_alone = d->n_groups =
-            ndl_cadence_groups(s->cadence, d->n_decoding);
+        d->n_alone = ndl_cadence_groups(s->cadence, d->n_decoding);
+    d->n_groups = d->n_alone;
     if (c->n_groups > 0 || c->n_stages == 1 || d->n_groups >= full) return;
-    if (!s->prompts_flow || !prompts_wait(s)) return;
+    if (!s->prompts_flow || !prompts_wait || d->n_decoding == 0) return;
     d->n_groups = d->n_decoding < full ? d->n_decoding : full;
 }
 
@@ -211,10 +189,13 @@ static ndl_draft begin_draft(ndl_scheduler *s)
     for (int i = 0; i < s->running.n; i++)
         d.n_decoding += s->seqs[s->running.items[i]].phase != NDL_PHASE_PREFILL;
     choose_groups(s, &d);
-    /* A running decode waits for so many steps at most. */
-    const int abreast = or_stages(s, d.n_groups);
-    d.has_room = d.n_decoding == 0 || s->n_flights < abreast;
-    d.sec = most_sec(s, &d, abreast);
+    /* What a stall means in rows follows from steps that were measured, one of
+     * them without prompts.  It is waited for, but not for ever. */
+    d.alone_sec = ndl_cadence_decode_sec(s->cadence);
+    d.is_blind = isfinite(s->config.stall_sec) && d.alone_sec <= 0 &&
+                 s->n_unmixed < s->config.window;
+    d.has_room = d.n_decoding == 0 || s->n_flights < abreast(s, d.n_groups);
+    d.sec = most_sec(s, &d);
     return d;
 }
 
@@ -291,6 +272,14 @@ static void serve_oldest(ndl_scheduler *s, const ndl_draft *d)
         (void)ndl_sequence_take_page(s, oldest);
 }
 
+static bool prompts_wait(const ndl_scheduler *s)
+{
+    for (int i = 0; i < s->running.n; i++)
+        if (s->seqs[s->running.items[i]].phase == NDL_PHASE_PREFILL)
+            return true;
+    return false;
+}
+
 static ndl_flight *free_flight(ndl_scheduler *s)
 {
     for (int i = 0; i < s->config.window; i++)
@@ -343,7 +332,7 @@ bool ndl_scheduler_next(ndl_scheduler *s, ndl_scheduler_batch *out)
     if (turn_of_prompts) ndl_prompts_add(s, &d);
     if (d.b.n_rows == 0) {
         add_decode_rows(s, &d);
-        if (d.load.decode_rows > 0 && is_blind(s)) d.has_room = false;
+        if (d.load.decode_rows > 0 && d.is_blind) d.has_room = false;
         if (d.has_room) ndl_prompts_add(s, &d);
     }
     if (d.b.n_rows == 0) return false;

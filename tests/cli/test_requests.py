@@ -302,7 +302,8 @@ class Requests(Case):
                 time.sleep(0.002)
             time.sleep(chance.random() * 0.02)
             if run.process.poll() is not None:
-                run.end()  # all work is done
+                # All work is done, and it is no crash.
+                self.assertEqual(run.end().code, 0)
                 break
             n_killed += 1
             run.kill()
@@ -470,6 +471,19 @@ class Requests(Case):
             done = tool.run("run", "--requests", "other.jsonl", "-o", name,
                             cwd=self.folder)
             self.check_error(done, 64, [name, "file of the requests"])
+
+    def test_wrong_options_leave_no_file_behind(self):
+        self.forget("wrong.out")
+        for option, value in (
+                ("--rank0", "both"), ("--emulate", "link=1-9,delay=1ms"),
+                ("--emulate", "rank=7,speed=0.5"), ("--load", "slowly"),
+                ("--plan", "gone.h5"), ("-ctk", "f3")):
+            with self.subTest(option):
+                done = tool.run("run", "--requests", "many.jsonl", "-o",
+                                "wrong.out", option, value, cwd=self.folder)
+                self.check_error(done, 66 if option == "--plan" else 64,
+                                 [option, value])
+                self.assertFalse(os.path.exists(self.at("wrong.out")))
 
     def test_two_lines_of_one_name_are_refused_before_anything_runs(self):
         say(self.folder, "twice.jsonl",

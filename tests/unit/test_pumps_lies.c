@@ -10,6 +10,19 @@
 
 #include "pump_toy.h"
 
+/* The test plays the only stage and says one thing. */
+static void expect_refusal(ndl_tag tag, const void *msg, size_t len,
+                           const char *why)
+{
+    world_setup s = setup_of(1);
+    s.no_stage[0] = true;
+    world_open(&w, &s);
+    world_send(&w, 1, 0, tag, msg, len);
+    assert_int_equal(world_run(&w, 10.0), NDL_EPROTO);
+    assert_says(why);
+    world_close(&w);
+}
+
 /* ---- Reports ---- */
 
 static ndl_wire_report fault_of(uint32_t stage, const char *text)
@@ -44,7 +57,6 @@ static void report_that_makes_no_sense_ends_the_run(void **state)
 {
     (void)state;
     for (int k = 0; k < 5; k++) {
-        world_setup s = setup_of(1);
         ndl_wire_report r = fault_of(0, "x");
         size_t len = sizeof r;
         if (k == 0) r.magic = 1;
@@ -52,12 +64,7 @@ static void report_that_makes_no_sense_ends_the_run(void **state)
         if (k == 2) len = 20;
         if (k == 3) memset(r.text, 'x', sizeof r.text);
         if (k == 4) r.stage = 1; /* another's */
-        s.no_stage[0] = true;
-        world_open(&w, &s);
-        world_send(&w, 1, 0, NDL_TAG_REPORT, &r, len);
-        assert_int_equal(world_run(&w, 10.0), NDL_EPROTO);
-        assert_says("stage 1 sent a bad report");
-        world_close(&w);
+        expect_refusal(NDL_TAG_REPORT, &r, len, "stage 1 sent a bad report");
     }
 }
 
@@ -65,16 +72,10 @@ static void report_that_makes_no_sense_ends_the_run(void **state)
 static void totals_before_the_end_of_the_stream_end_the_run(void **state)
 {
     (void)state;
-    world_setup s = setup_of(1);
     ndl_wire_report r = fault_of(0, "");
     r.kind = NDL_REPORT_DONE;
     r.status = NDL_OK;
-    s.no_stage[0] = true;
-    world_open(&w, &s);
-    world_send(&w, 1, 0, NDL_TAG_REPORT, &r, sizeof r);
-    assert_int_equal(world_run(&w, 10.0), NDL_EPROTO);
-    assert_says("stage 1 sent a bad report");
-    world_close(&w);
+    expect_refusal(NDL_TAG_REPORT, &r, sizeof r, "stage 1 sent a bad report");
 }
 
 /* ---- Rank 0 gets bad tokens: the test plays the only stage ---- */
@@ -189,14 +190,8 @@ static void malformed_tokens_end_the_run(void **state)
 static void tokens_longer_than_their_buffer_end_the_run(void **state)
 {
     (void)state;
-    world_setup s = setup_of(1);
     static _Alignas(64) unsigned char m[8192];
-    s.no_stage[0] = true;
-    world_open(&w, &s);
-    world_send(&w, 1, 0, NDL_TAG_TOKENS, &m, sizeof m);
-    assert_int_equal(world_run(&w, 10.0), NDL_EPROTO);
-    assert_says("longer");
-    world_close(&w);
+    expect_refusal(NDL_TAG_TOKENS, m, sizeof m, "longer");
 }
 
 int main(void)
