@@ -59,6 +59,12 @@ int ndl_cadence_groups(ndl_cadence *c, int n_decoding);
 /** What the slowest stage will take; 0: nothing is known yet. */
 double ndl_cadence_step_sec(const ndl_cadence *c, const ndl_cadence_load *load);
 
+/**
+ * How many times as long as foretold n_stages steps with prompt rows in a row
+ * have taken of late, at worst; 1 .. 2.5, and above 1 before anything is known.
+ */
+double ndl_cadence_worst(const ndl_cadence *c);
+
 /** Median time of the decode-only steps of late; 0: none yet. */
 double ndl_cadence_decode_sec(const ndl_cadence *c);
 

@@ -9,13 +9,13 @@
  * (pages.h), its prompt goes through in chunks, then its tokens one by one;
  * when it ends the next one takes its place.  Sequences that decode are spread
  * over as many batches in flight as pay (cadence.h), and while prompts come in
- * over one more than there are stages: a batch takes an equal share of them,
- * those that have waited longest first, and fills up with prompt rows, oldest
- * request first, as long as no running decode has to wait longer than the
- * stall.  Until a step without prompt rows has been measured, decode rows go
- * alone.  Where pages run out the youngest request gives up its own, waits
- * again, and later computes its text anew, which gives the same bits.  The
- * oldest is never stopped, so everybody's turn comes.
+ * over one more than there are stages, or as many where the stall is tight: a
+ * batch takes an equal share of them, those that have waited longest first, and
+ * fills up with prompt rows, oldest request first, as long as no running decode
+ * has to wait longer than the stall.  Until a step without prompt rows has been
+ * measured, decode rows go alone.  Where pages run out the youngest request
+ * gives up its own, waits again, and later computes its text anew, which gives
+ * the same bits.  The oldest is never stopped, so everybody's turn comes.
  */
 #ifndef NOODLE_SCHEDULER_H
 #define NOODLE_SCHEDULER_H
@@ -41,9 +41,10 @@ typedef struct ndl_scheduler_config {
     int max_rows;     /* rows of a batch at most, >= n_slots / n_groups */
     int context;      /* positions of a slot                */
     double stall_sec; /* a running decode waits so long for its next token, at
-                         most, because of prompts, if steps take as long as the
-                         cadence foretells and smallest chunks fit; 0: twice the
-                         time that it takes without any; INFINITY: no limit */
+                         most, because of prompts, if steps are no later than
+                         the cadence has seen and leave room for prompts at
+                         all; 0: about twice the time that it takes without
+                         any; INFINITY: no limit */
     bool no_reuse;    /* every request computes all of its prompt */
 } ndl_scheduler_config;
 

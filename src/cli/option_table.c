@@ -137,8 +137,8 @@ const ndl_option ndl_option_table[] = {
       "work on several at once; 0: as many as pay, by the times measured" },
     { "--stall-ms", NDL_OPTION_REAL, AT(stall_ms), RUN, "0", 0, 1e9, "MS",
       "prompts that come in may make a running text wait so many milliseconds "
-      "for its next token, as far as times can be foretold; 0: about twice as "
-      "long as without them" },
+      "for its next token, as far as times can be foretold; prompts take the "
+      "longer the less it is; 0: about twice as long as without them" },
     { "--kv-size", NDL_OPTION_INT, AT(kv_size), RUN, "0", 0, 2147483647,
       "N", "positions of the KV cache, shared by all sequences, at least those "
       "of one context; less takes less memory, and when they run out the "

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "lateness.h"
 #include "noodle/doubles.h"
 #include "prompt_cost.h"
 #include "step_curve.h"
@@ -37,6 +38,7 @@ struct ndl_cadence {
     ndl_step_curve *curve; /* of steps of decode rows alone */
     ndl_prompt_cost prompt;
     double most_rows;      /* of late steps with prompt rows */
+    ndl_lateness lateness; /* of such steps                  */
     double recent[RECENT]; /* slowest_sec of such steps      */
     int n_recent, next_recent;
     ndl_turnaround *turnaround;
@@ -60,6 +62,7 @@ ndl_status ndl_cadence_create(ndl_cadence **out, int n_stages, int max_rows)
     ndl_cadence *c = calloc(1, sizeof *c);
     if (!c) return NDL_FAIL(NDL_EOS, "cadence: out of memory");
     c->n_stages = n_stages;
+    ndl_lateness_begin(&c->lateness, n_stages);
     ndl_status st = NDL_OK;
     const double forget = forget_steps(n_stages);
     NDL_TRY_GOTO(done, st, ndl_step_curve_create(&c->curve, max_rows, forget));
@@ -130,6 +133,8 @@ static void learn_prompt(ndl_cadence *c, const ndl_cadence_load *load,
 {
     const double expected = ndl_cadence_step_sec(c, load);
     double rows = load->prompt_rows;
+    if (c->prompt.n > 0 && expected > 0.0)
+        ndl_lateness_learn(&c->lateness, sec / expected);
     if (c->prompt.n > 0 && sec > WILD * expected) sec = WILD * expected;
     if (ndl_step_curve_is_known(c->curve))
         sec -= decode_part(c, load->decode_rows);
@@ -247,6 +252,11 @@ int ndl_cadence_groups(ndl_cadence *c, int n_decoding)
     const int told = most > 1 ? choose(c, n_decoding, most) : 1;
     ndl_turnaround_set(c->turnaround, told, rows_of(n_decoding, told));
     return told;
+}
+
+double ndl_cadence_worst(const ndl_cadence *c)
+{
+    return c->lateness.worst;
 }
 
 double ndl_cadence_decode_sec(const ndl_cadence *c)

@@ -17,6 +17,11 @@ enum {
     LEAST_CHUNK = 8
 };
 
+/* Where somebody has said how long texts may wait, rows behind thousands of
+ * keys must not cost as much as they please: then prompts get on by what makes
+ * a step so many times as long as one without them. */
+static const double LEAST_TIMES = 1.25;
+
 bool ndl_prompt_is_reusing(const ndl_scheduler *s, const ndl_sequence *q)
 {
     return q->phase == NDL_PHASE_PREFILL && !s->config.no_reuse &&
@@ -72,6 +77,19 @@ static int even_rows(int left, int room)
     return (left + chunks - 1) / chunks;
 }
 
+/* Rows of a batch's first chunk, of which n hold the stall. */
+static int least_rows(const ndl_scheduler *s, const ndl_draft *d, int pos,
+                      int room, int n)
+{
+    const bool is_told = s->config.stall_sec > 0 && d->alone_sec > 0;
+    int least = LEAST_CHUNK < room ? LEAST_CHUNK : room;
+    if (is_told)
+        least = ndl_cadence_rows(s->cadence, &d->load, pos, least,
+                                 LEAST_TIMES * d->alone_sec);
+    if (least < 1) least = 1;
+    return n > least ? n : least;
+}
+
 /* Rows of a chunk from `pos` on; 0: no room for one worth its while. */
 static int chunk_rows(const ndl_scheduler *s, const ndl_draft *d,
                       const ndl_sequence *q, int pos)
@@ -84,7 +102,7 @@ static int chunk_rows(const ndl_scheduler *s, const ndl_draft *d,
     if (n >= left) return left;
     if (n < LEAST_CHUNK) {
         if (d->load.prompt_rows > 0) return 0;
-        n = LEAST_CHUNK < room ? LEAST_CHUNK : room;
+        n = least_rows(s, d, pos, room, n);
         return n < left ? n : left;
     }
     /* Of the last two chunks none is a small rest. */

@@ -11,6 +11,13 @@
 
 #include "sequence.h"
 
+/* Times a step without prompts: of 1, 1.5, 2, 3 the one whose prompts are soon
+ * through at stalls that hold (test_scheduler_busy with each). */
+static const double TIGHT = 2.0;
+
+/* Of a stall that was asked for; the rest is for what comes by chance. */
+static const double HOLD = 0.95;
+
 static bool allocate_lists(ndl_scheduler *s)
 {
     const ndl_scheduler_config *c = &s->config;
@@ -149,7 +156,8 @@ static double most_sec(const ndl_scheduler *s, const ndl_draft *d)
         if (d->is_blind)
             sec = 0;
         else if (c->stall_sec > 0)
-            sec = c->stall_sec / abreast(s, d->n_groups);
+            sec = HOLD * c->stall_sec / abreast(s, d->n_groups) /
+                  ndl_cadence_worst(s->cadence);
         else if (d->alone_sec > 0)
             sec = 2 * d->alone_sec * abreast(s, d->n_alone) /
                   abreast(s, d->n_groups);
@@ -164,13 +172,23 @@ static double most_sec(const ndl_scheduler *s, const ndl_draft *d)
     return sec;
 }
 
+/* Batches to have in flight while prompts come in.  One more than there are
+ * stages: the next is there when a stage gets free.  But where that leaves a
+ * step little more than what it takes to read the weights, it is better read
+ * once less. */
+static int full_groups(const ndl_scheduler *s, const ndl_draft *d)
+{
+    const int n = s->config.n_stages;
+    const double stall = s->config.stall_sec;
+    if (stall > 0 && stall < TIGHT * d->alone_sec * (n + 1)) return n;
+    return n > 1 ? n + 1 : d->n_alone;
+}
+
 /* While prompts come in, rows of theirs fill every batch up to the same time,
- * and an even share of the decode rows is what keeps the batches alike.  One
- * more than there are stages: the next is there when a stage gets free. */
+ * and an even share of the decode rows is what keeps the batches alike. */
 static void choose_groups(ndl_scheduler *s, ndl_draft *d)
 {
     const ndl_scheduler_config *c = &s->config;
-    const int full = c->n_stages + 1;
     const bool prompts_wait = d->n_decoding < s->running.n;
     d->n_alone = 1;
     if (c->n_groups > 0)
@@ -178,8 +196,9 @@ static void choose_groups(ndl_scheduler *s, ndl_draft *d)
     else if (d->n_decoding > 0)
         d->n_alone = ndl_cadence_groups(s->cadence, d->n_decoding);
     d->n_groups = d->n_alone;
-    if (c->n_groups > 0 || c->n_stages == 1 || d->n_groups >= full) return;
-    if (!s->prompts_flow || !prompts_wait || d->n_decoding == 0) return;
+    if (c->n_groups > 0 || !s->prompts_flow || !prompts_wait) return;
+    if (d->n_decoding == 0) return;
+    const int full = full_groups(s, d);
     d->n_groups = d->n_decoding < full ? d->n_decoding : full;
 }
 
@@ -188,10 +207,10 @@ static ndl_draft begin_draft(ndl_scheduler *s)
     ndl_draft d = { .b = { .id = s->last_id + 1, .seqs = s->rows } };
     for (int i = 0; i < s->running.n; i++)
         d.n_decoding += s->seqs[s->running.items[i]].phase != NDL_PHASE_PREFILL;
+    d.alone_sec = ndl_cadence_decode_sec(s->cadence);
     choose_groups(s, &d);
     /* What a stall means in rows follows from steps that were measured, one of
      * them without prompts.  It is waited for, but not for ever. */
-    d.alone_sec = ndl_cadence_decode_sec(s->cadence);
     d.is_blind = isfinite(s->config.stall_sec) && d.alone_sec <= 0 &&
                  s->n_unmixed < s->config.window;
     d.has_room = d.n_decoding == 0 || s->n_flights < abreast(s, d.n_groups);

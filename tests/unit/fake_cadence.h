@@ -13,6 +13,7 @@
  * prompt row sees; nothing is known while step_sec is 0. */
 typedef struct fake_times {
     double step_sec, row_sec, key_sec;
+    double worst;                  /* 0: 1 */
     double decode_sec;             /* of late; 0: not seen */
     int (*groups)(int n_decoding); /* NULL: one */
     ndl_cadence_load learnt;       /* told last */
@@ -60,6 +61,12 @@ double ndl_cadence_step_sec(const ndl_cadence *c, const ndl_cadence_load *load)
     return fake.step_sec +
            fake.row_sec * (load->decode_rows + load->prompt_rows) +
            fake.key_sec * load->prompt_keys;
+}
+
+double ndl_cadence_worst(const ndl_cadence *c)
+{
+    (void)c;
+    return fake.worst > 1 ? fake.worst : 1;
 }
 
 double ndl_cadence_decode_sec(const ndl_cadence *c)

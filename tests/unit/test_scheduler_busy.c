@@ -1,7 +1,9 @@
 /*
- * test_scheduler_busy.c - requests of mixed lengths in a pipeline in which time
- * is a number: with what the scheduler learns, no stage waits for long, and no
- * running text for much longer than without prompts.
+ * test_scheduler_busy.c - requests in a pipeline in which time is a number.
+ *
+ * Of mixed lengths: with what the scheduler learns no stage waits for long, and
+ * no running text for much longer than without prompts.  A long prompt among
+ * texts that are being written: they do not wait longer than the stall.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -22,13 +24,17 @@ enum {
     N_SLOTS = 32,
     MOST_PROMPT = 1024,
     MOST_NEW = 256,
-    CONTEXT = MOST_PROMPT + MOST_NEW,
+    LONG_PROMPT = 8192,
+    N_WRITERS = 4,
+    WRITERS_NEW = 1000,
     MOST_TOKENS = N_REQUESTS * MOST_NEW
 };
 
-/* A step of a stage takes row_sec for each row, but no less than the weights
- * take to be read, and more or less by chance. */
-static const double read_sec = 0.05, row_sec = 0.0065, noise = 0.1;
+/* A step of all stages takes row_sec for each row and key_sec for each key that
+ * one of them sees, but no less than the weights take to be read, and more or
+ * less by chance. */
+static const double read_sec = 0.05, row_sec = 0.0065, key_sec = 1.5e-6,
+                    noise = 0.1;
 
 typedef struct flight {
     uint64_t id;
@@ -48,7 +54,7 @@ typedef struct pipeline {
     int n_gaps;
 } pipeline;
 
-static int32_t ids[N_REQUESTS][MOST_PROMPT];
+static int32_t ids[N_REQUESTS][MOST_PROMPT], long_ids[LONG_PROMPT];
 static pipeline p;
 
 static double chance_share(void)
@@ -66,13 +72,21 @@ static void draw_requests(void)
     }
 }
 
+static double work_sec(const ndl_scheduler_batch *b)
+{
+    double keys = 0.0;
+    for (int i = 0; i < b->n_seqs; i++)
+        keys += ndl_cadence_keys(b->seqs[i].pos, b->seqs[i].n_rows);
+    return fmax(read_sec, row_sec * b->n_rows + key_sec * keys);
+}
+
 static void send(const ndl_scheduler_batch *b)
 {
     flight *f = &p.flights[p.n_flights++];
     double at = p.now;
     *f = (flight){ .id = b->id, .sent_sec = p.now };
     for (int i = 0; i < p.n_stages; i++) {
-        const double sec = fmax(read_sec, row_sec * b->n_rows) / p.n_stages *
+        const double sec = work_sec(b) / p.n_stages *
                            (1.0 + noise * (2.0 * chance_share() - 1.0));
         at = p.free_sec[i] = fmax(at, p.free_sec[i]) + sec;
         p.busy_sec += sec / p.n_stages;
@@ -108,23 +122,22 @@ static void take_oldest(void)
     assert_int_equal(ndl_scheduler_done(p.s, f.id, &f.times, &ended), 0);
 }
 
-static void run(int n_stages)
+static void run(int n_stages, int n_requests, int context, double stall_sec)
 {
     const ndl_scheduler_config config = {
-        .max_requests = N_REQUESTS,
+        .max_requests = n_requests,
         .n_slots = N_SLOTS,
-        .n_pages = N_SLOTS * ndl_pages_of(CONTEXT),
+        .n_pages = N_SLOTS * ndl_pages_of(context),
         .n_stages = n_stages,
         .window = n_stages + 1,
         .max_rows = 128,
-        .context = CONTEXT,
+        .context = context,
+        .stall_sec = stall_sec,
     };
     ndl_scheduler_batch b;
-    memset(&p, 0, sizeof p);
     p.n_stages = n_stages;
-    draw_requests();
     assert_int_equal(ndl_scheduler_create(&p.s, &config), NDL_OK);
-    for (int i = 0; i < N_REQUESTS; i++)
+    for (int i = 0; i < n_requests; i++)
         ndl_scheduler_submit(p.s, &p.requests[i]);
     while (ndl_scheduler_pending(p.s) > 0) {
         while (ndl_scheduler_next(p.s, &b)) send(&b);
@@ -139,7 +152,9 @@ static void stages_are_busy_and_texts_do_not_wait_long(void **state)
 {
     (void)state;
     for (int n = 1; n <= MOST_STAGES; n *= 2) {
-        run(n);
+        memset(&p, 0, sizeof p);
+        draw_requests();
+        run(n, N_REQUESTS, MOST_PROMPT + MOST_NEW, 0.0);
         const double busy = p.busy_sec / p.now;
         const double gap = ndl_doubles_median(p.gaps, (size_t)p.n_gaps);
         const double late = p.gaps[p.n_gaps * 99 / 100];
@@ -154,10 +169,45 @@ static void stages_are_busy_and_texts_do_not_wait_long(void **state)
     }
 }
 
+static double with_long_prompt(int n_stages, double stall_sec)
+{
+    memset(&p, 0, sizeof p);
+    for (int i = 0; i < N_WRITERS; i++)
+        p.requests[i] = (ndl_request){ .prompt = ids[i],
+                                       .n_prompt = 4,
+                                       .max_new = WRITERS_NEW };
+    p.requests[N_WRITERS] = (ndl_request){ .prompt = long_ids,
+                                           .n_prompt = LONG_PROMPT,
+                                           .max_new = 1 };
+    run(n_stages, N_WRITERS + 1, LONG_PROMPT + WRITERS_NEW, stall_sec);
+    return p.told_sec[N_WRITERS];
+}
+
+/* Twice what a token takes without the prompt is tight: what is late by chance
+ * is more than the prompt's share. */
+static void texts_do_not_wait_longer_than_the_stall(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= MOST_STAGES; n *= 2) {
+        const double free_sec = with_long_prompt(n, 1e9);
+        for (int times = 2; times <= 8; times += times < 4 ? 1 : 4) {
+            const double stall = times * read_sec;
+            const double sec = with_long_prompt(n, stall);
+            const double late = p.gaps[p.n_gaps - 1];
+            print_message("%d stages: stall %.2f s, longest wait %.3f s, "
+                          "prompt %.2f times as long as without limit\n",
+                          n, stall, late, sec / free_sec);
+            assert_true(late < (times > 2 ? 1.1 : 1.45) * stall);
+            assert_true(sec < (times > 2 ? 1.3 : 1.4) * free_sec);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stages_are_busy_and_texts_do_not_wait_long),
+        cmocka_unit_test(texts_do_not_wait_longer_than_the_stall),
     };
     random_state = chance_seed(20261122);
     return cmocka_run_group_tests(tests, NULL, NULL);

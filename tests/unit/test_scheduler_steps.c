@@ -124,9 +124,10 @@ static void stall_is_shared_by_the_steps_in_flight(void **state)
 {
     (void)state;
     fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
-    assert_int_equal(rows_beside(1, 1.04), 50);
-    assert_int_equal(rows_beside(2, 2.08), 50);
-    assert_int_equal(rows_beside(4, 4.16), 50);
+    /* All but a twentieth of it. */
+    assert_int_equal(rows_beside(1, 1.04 / 0.95), 50);
+    assert_int_equal(rows_beside(2, 2.08 / 0.95), 50);
+    assert_int_equal(rows_beside(4, 4.16 / 0.95), 50);
     assert_int_equal(rows_beside(4, INFINITY), 250); /* 3000 in 12 */
 }
 
@@ -135,6 +136,35 @@ static void prompts_get_on_however_short_the_stall(void **state)
     (void)state;
     fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
     assert_int_equal(rows_beside(2, 1e-9), 8);
+}
+
+/* What nobody foretold is taken off before. */
+static void stall_has_room_for_steps_that_are_late(void **state)
+{
+    (void)state;
+    fake = (fake_times){
+        .step_sec = 0.5, .row_sec = 0.01, .worst = 1.25, .decode_sec = 0.54
+    };
+    assert_int_equal(rows_beside(2, 1.25 * 2.08 / 0.95), 50);
+    assert_int_equal(rows_beside(2, 0), 54);
+}
+
+/* Row 2000 sees so many keys that it takes 0.05 s. */
+static void rows_behind_many_keys_do_not_break_a_stall(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .key_sec = 2e-5 };
+    fake.decode_sec = 0.54;
+    const ndl_request prompt = { .prompt = ids, .n_prompt = 3000 };
+    for (int is_told = 0; is_told < 2; is_told++) {
+        ndl_scheduler *s = make_timed(1, 8, is_told ? 1e-9 : 0);
+        begin(s, 4, &prompt);
+        int rows = 0;
+        for (int pos = 0; pos < 2000; pos += rows) rows = step(s, 1).n_rows - 4;
+        /* A quarter of 0.54 s at most. */
+        assert_int_equal(rows, is_told ? 2 : 10);
+        ndl_scheduler_destroy(&s);
+    }
 }
 
 /* Of the 54 rows that the step has room for, a prompt takes 50: what is left
@@ -215,23 +245,35 @@ static void what_stays_unknown_sets_no_limit(void **state)
 }
 
 /* Each step with prompt rows that is in flight is one to wait for. */
-static void prompts_fill_the_pipeline_and_not_the_window(void **state)
+static int batches_beside(double stall_sec, double most_sec)
 {
-    (void)state;
     fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
     const ndl_request prompt = { .prompt = ids, .n_prompt = 3000 };
-    ndl_scheduler *s = make_timed(3, 10, 0);
+    ndl_scheduler *s = make_timed(3, 10, stall_sec);
     ndl_scheduler_batch b;
     begin(s, 4, &prompt);
     int n = 0, decodes = 0;
     for (; ndl_scheduler_next(s, &b); n++) {
         decodes += b.n_seqs == 5;
-        assert_true(sec_of(&b) <= 2 * 0.54 + 1e-9);
+        assert_true(sec_of(&b) <= most_sec + 1e-9);
     }
-    /* One a stage, and one that is there when a stage gets free. */
-    assert_int_equal(n, 4);
     assert_int_equal(decodes, 1);
     ndl_scheduler_destroy(&s);
+    return n;
+}
+
+static void prompts_fill_the_pipeline_and_not_the_window(void **state)
+{
+    (void)state;
+    /* One a stage, and one that is there when a stage gets free. */
+    assert_int_equal(batches_beside(0, 2 * 0.54), 4);
+    assert_int_equal(batches_beside(4 * 1.10, 4 * 1.10 / 3), 4);
+}
+
+static void short_stalls_are_shared_by_as_few_as_there_are_stages(void **state)
+{
+    (void)state;
+    assert_int_equal(batches_beside(4 * 1.06, 4 * 1.06 / 3), 3);
 }
 
 static void groups_are_as_many_as_pay(void **state)
@@ -285,11 +327,14 @@ int main(void)
         cmocka_unit_test(step_with_prompt_rows_takes_twice_as_long_as_without),
         cmocka_unit_test(stall_is_shared_by_the_steps_in_flight),
         cmocka_unit_test(prompts_get_on_however_short_the_stall),
+        cmocka_unit_test(stall_has_room_for_steps_that_are_late),
+        cmocka_unit_test(rows_behind_many_keys_do_not_break_a_stall),
         cmocka_unit_test(second_prompt_gets_no_crumbs),
         cmocka_unit_test(oldest_gets_its_page_though_others_are_in_every_batch),
         cmocka_unit_test(first_decode_rows_go_without_prompts),
         cmocka_unit_test(what_stays_unknown_sets_no_limit),
         cmocka_unit_test(prompts_fill_the_pipeline_and_not_the_window),
+        cmocka_unit_test(short_stalls_are_shared_by_as_few_as_there_are_stages),
         cmocka_unit_test(groups_are_as_many_as_pay),
         cmocka_unit_test(measured_steps_are_told_with_what_they_carried),
     };
