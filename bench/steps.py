@@ -2,7 +2,7 @@
 """Does a pipeline write as fast as its step times allow?
 
     steps.py TOOL MODEL [--long-model MODEL] [--output FILE.csv] [--rounds 5]
-             [--only TEXT[,TEXT]] [--list] [--quick]
+             [--only TEXT[,TEXT]] [--speed 0.025] [--list] [--quick]
 
 With T(b) for the time of one rank's step with b sequences, G groups of b = B/G
 sequences in a pipeline write B / max(G * slowest(b), sum(b)) tokens a second;
@@ -13,13 +13,14 @@ slowest and sum are the parts of T(b) that the slowest stage and all have.
     two/pp512x8   the same for prompts
     groups/B      two stages with --groups 1, 2, 3 against their own choice
     emulated/S/tgB     S slow stages on this machine against the formula, whose
-                  T(b) one slow rank gives that has all blocks
+                  T(b) the same stages give with one group of b in flight
     emulated/S/pp8192  S slow stages, chunks of 64, against the sum of their
                   busy times shared out evenly, and against that with the time
                   in which the pipeline fills
     gaps/MS       the longest wait for a token of texts being written while a
-                  prompt of 8192 comes in, against --stall-ms MS, and the
-                  prompt's time then against that without a limit
+                  prompt of 8192 comes in, against --stall-ms MS and against
+                  their longest wait without it, and the prompt's time then
+                  against that without a limit
 
 Emulated ranks compute as usual and wait out the rest; they are so slow that all
 together use less than half of two cores (take a small MODEL, as gpt2-124m in
@@ -42,6 +43,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import h5py
 
 import compare_table
 import tool_runs
@@ -84,6 +87,17 @@ def slowest_share(done):
     return max(busy) / sum(busy)
 
 
+def steady_rate(metrics):
+    """Rows a second of the last stage in the later half of its batches: at
+    first memory is touched for the first time, and what is best is learnt."""
+    with h5py.File(metrics, "r") as f:
+        steps = f["steps"]
+        last = steps["stage"][:] == max(steps["stage"][:])
+        pairs = sorted(zip(steps["end_sec"][:][last], steps["rows"][:][last]))
+    later = pairs[len(pairs) // 2:]
+    return sum(rows for _, rows in later[1:]) / (later[-1][0] - later[0][0])
+
+
 def rows_of(seqs, groups):
     return -(-seqs // groups)
 
@@ -119,11 +133,11 @@ class Case:
         return path
 
     def side(self, np, seqs, threads, *more, model=None, length=TOKENS,
-             new=None, timeout=900):
+             new=None, metrics="off", timeout=900):
         return Side(np, ["-m", model or self.a.model, "--prompts",
                          self.prompts((seqs, length)), "-np", str(seqs),
                          "-n", str(new or self.a.new), "-t", str(threads),
-                         "--metrics", "off", "--plan", "estimate", *more],
+                         "--metrics", metrics, "--plan", "estimate", *more],
                     timeout)
 
     def prepare(self):
@@ -186,9 +200,9 @@ def even_split(a, model, stages):
     return ",".join(str(y - x) for x, y in zip(ends, ends[1:]))
 
 
-def emulated(stages):
+def emulated(stages, speed):
     return [text for rank in range(1, stages + 1)
-            for text in ("--emulate", f"rank={rank},speed={SLOW:g}")]
+            for text in ("--emulate", f"rank={rank},speed={speed:g}")]
 
 
 class EmulatedDecode(Case):
@@ -197,20 +211,28 @@ class EmulatedDecode(Case):
         self.stages = stages
 
     def prepare(self):
-        # The choice of all is learnt; one stage has none.
-        self.sides = {"all": self.side(self.stages + 1, self.seqs, 1,
-                                       *emulated(self.stages))}
+        # The choice of all is learnt: give it time.
+        self.sides = {"all": self.slow("all", self.seqs, 4 * self.a.new)}
         for g in range(1, min(self.seqs, self.stages + 1) + 1):
             rows = rows_of(self.seqs, g)
-            self.sides[rows] = self.side(2, rows, 1, *emulated(1), "--groups",
-                                         "1", new=self.a.new // 4)
+            self.sides[rows] = self.slow(rows, rows, self.a.new // 2,
+                                         "--groups", "1")
+
+    def metrics(self, name):
+        return os.path.join(self.a.folder, f"{name}.h5")
+
+    def slow(self, name, seqs, new, *more):
+        return self.side(self.stages + 1, seqs, 1, *more,
+                         *emulated(self.stages, self.a.speed), new=new,
+                         metrics=self.metrics(name), timeout=3600)
 
     def judge(self, done):
-        whole_sec = {rows: rows / decode_rate(out)
-                     for rows, out in done.items() if rows != "all"}
+        rate = {name: steady_rate(self.metrics(name)) for name in done}
+        whole_sec = {rows: rows / rate[rows] for rows in done if rows != "all"}
         bound = formula_rate(self.seqs, self.stages,
                              slowest_share(done["all"]), whole_sec)
-        return {"formula": (decode_rate(done["all"]), bound)}
+        return {"formula": (rate["all"], bound),
+                "formula, with the start": (decode_rate(done["all"]), bound)}
 
 
 class EmulatedPrompt(Case):
@@ -223,10 +245,10 @@ class EmulatedPrompt(Case):
         # that a prompt needs once.
         split = even_split(self.a, self.a.long_weights(), self.stages)
         self.sides = {"all": self.side(
-            self.stages + 1, 1, 1, *emulated(self.stages), "-b", str(CHUNK),
-            "--split", split,
-            "-c", str(self.a.long + 64), model=self.a.long_weights(),
-            length=self.a.long, new=1, timeout=4 * 3600)}
+            self.stages + 1, 1, 1, *emulated(self.stages, self.a.speed),
+            "-b", str(CHUNK), "--split", split, "-c", str(self.a.long + 64),
+            model=self.a.long_weights(), length=self.a.long, new=1,
+            timeout=4 * 3600)}
 
     def judge(self, done):
         busy = sum(stage["busy_sec"] for stage in done["all"]["stages"])
@@ -246,28 +268,34 @@ class Gaps(Case):
         super().__init__(a, f"gaps/{stall}", WRITERS)
         self.stall = stall
 
-    def run(self, stall):
+    def run(self, stall, *prompts):
         new = self.a.new * 4
         return Side(3, ["-m", self.a.long_weights(), "--prompts", self.prompts(
-            (WRITERS, TOKENS), (1, self.a.long)), "-np", str(WRITERS + 1),
+            (WRITERS, TOKENS), *prompts), "-np", str(WRITERS + 1),
             "-n", str(new), "-t", "1", "-c", str(self.a.long + new + 64),
             "--metrics", "off", "--plan", "estimate", "--stall-ms", stall],
             3600)
 
     def prepare(self):
         # An hour is no limit.
-        self.sides = {"limit": self.run(self.stall),
-                      "none": self.run("3600000")}
+        long = (1, self.a.long)
+        self.sides = {"limit": self.run(self.stall, long),
+                      "none": self.run("3600000", long),
+                      "alone": self.run(self.stall)}
 
-    def judge(self, done):
+    @staticmethod
+    def gap(out):
         try:
-            gap = max(text["gap_max_sec"]
-                      for text in done["limit"]["results"][:WRITERS])
+            return max(text["gap_max_sec"] for text in out["results"][:WRITERS])
         except KeyError:
             sys.exit("run --json says no gap_max_sec of a text: it is too old")
+
+    def judge(self, done):
+        gap = self.gap(done["limit"])
         ttft = {side: out["timings"]["ttft_max_sec"]
                 for side, out in done.items()}
         return {"stall": (gap, float(self.stall) / 1000),
+                "texts alone": (gap, self.gap(done["alone"])),
                 "prompt without": (ttft["limit"], ttft["none"])}
 
 
@@ -331,6 +359,8 @@ def parse():
     p.add_argument("--output", default="steps.csv", metavar="FILE.csv")
     p.add_argument("--rounds", type=int)
     p.add_argument("--only", type=lambda text: text.split(","))
+    p.add_argument("--speed", type=float, default=SLOW,
+                   help="of emulated ranks")
     p.add_argument("--list", action="store_true", help="print the cases")
     p.add_argument("--quick", action="store_true",
                    help="does it work: few sequences, short texts, one round")
@@ -360,7 +390,7 @@ def provenance(a):
         model=f"{os.path.basename(a.model)}; long prompts: "
         + os.path.basename(a.long_model or "llama-3.2-1b int8, random"),
         rounds=f"{a.rounds}, in turn, medians",
-        emulated=f"every rank at speed {SLOW:g}")
+        emulated=f"every rank at speed {a.speed:g}")
 
 
 def main():
