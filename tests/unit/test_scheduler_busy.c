@@ -47,7 +47,7 @@ typedef struct pipeline {
     ndl_scheduler *s;
     ndl_request requests[N_REQUESTS];
     double now, free_sec[MOST_STAGES], busy_sec;
-    flight flights[MOST_STAGES + 1]; /* oldest first */
+    flight flights[2 * MOST_STAGES]; /* oldest first */
     int n_flights;
     double told_sec[N_REQUESTS]; /* the last token of each; 0: none */
     double gaps[MOST_TOKENS];
@@ -129,7 +129,7 @@ static void run(int n_stages, int n_requests, int context, double stall_sec)
         .n_slots = N_SLOTS,
         .n_pages = N_SLOTS * ndl_pages_of(context),
         .n_stages = n_stages,
-        .window = n_stages + 1,
+        .window = n_stages + (n_stages + 1) / 2,
         .max_rows = 128,
         .context = context,
         .stall_sec = stall_sec,
