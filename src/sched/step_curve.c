@@ -237,10 +237,9 @@ static double smallest(const double *sec, int n)
 
 /* Two standard deviations below what a cell says, but of those of a full one
  * only half: numbers that are as good as each other would be tried in turn for
- * ever.  (In a pipeline of numbers, tests/unit/cadence_world.h, with 10 %
- * noise, 2 .. 16 stages and flat times that lost up to 3.4 % to the best fixed
- * number; so, 1.3 %.)  While a cell has said little, no more than the shortest
- * time there was: two of three may have been wild. */
+ * ever.  (Five seeds of test_cadence_world, numbers_as_good_...: that lost up
+ * to 2.6 % to the best fixed number; so, 1.2 %.)  While a cell has said little,
+ * no more than the shortest time there was: two of three may have been wild. */
 static ndl_step_time at_best(const ndl_step_curve *c, const cell *at,
                              ndl_step_time t)
 {
