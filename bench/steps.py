@@ -13,7 +13,8 @@ slowest and sum are the parts of T(b) that the slowest stage and all have.
     two/pp512x8   the same for prompts
     groups/B      two stages with --groups 1, 2, 3 against their own choice
     emulated/S/tgB     S slow stages on this machine against the formula, whose
-                  T(b) the same stages give with one group of b in flight
+                  T(b) the same stages give with one group of b in flight, and
+                  against the times of the run's own steps, had none waited
     emulated/S/pp8192  S slow stages, chunks of 64, against the sum of their
                   busy times shared out evenly, and against that with the time
                   in which the pipeline fills
@@ -45,6 +46,7 @@ import tempfile
 import time
 
 import h5py
+import numpy
 
 import compare_table
 import tool_runs
@@ -87,15 +89,33 @@ def slowest_share(done):
     return max(busy) / sum(busy)
 
 
-def steady_rate(metrics):
-    """Rows a second of the last stage in the later half of its batches: at
-    first memory is touched for the first time, and what is best is learnt."""
-    with h5py.File(metrics, "r") as f:
-        steps = f["steps"]
-        last = steps["stage"][:] == max(steps["stage"][:])
-        pairs = sorted(zip(steps["end_sec"][:][last], steps["rows"][:][last]))
-    later = pairs[len(pairs) // 2:]
-    return sum(rows for _, rows in later[1:]) / (later[-1][0] - later[0][0])
+class Steady:
+    """The later half of a run's batches: at first memory is touched for the
+    first time, and what is best is learnt."""
+
+    def __init__(self, metrics):
+        with h5py.File(metrics, "r") as f:
+            steps = {name: f["steps"][name][:] for name in
+                     ("stage", "batch", "end_sec", "rows", "busy_sec")}
+        last = steps["stage"] == max(steps["stage"])
+        ends = sorted(zip(steps["end_sec"][last], steps["batch"][last]))
+        begin, *later = ends[len(ends) // 2:]
+        batches = [batch for _, batch in later]
+        seen = numpy.isin(steps["batch"], batches)
+        self.sec = later[-1][0] - begin[0]
+        self.n_rows = steps["rows"][seen & last].sum()
+        self.n_batches = len(batches)
+        self.busy = [steps["busy_sec"][seen & (steps["stage"] == stage)].mean()
+                     for stage in sorted(set(steps["stage"]))]
+
+    def rate(self):
+        return self.n_rows / self.sec
+
+    def most(self, seqs):
+        """The rate if no batch had waited for another, of those that there
+        were: that of the slowest stage, or of one way round for each."""
+        return min(self.n_rows / self.n_batches / max(self.busy),
+                   seqs / sum(self.busy))
 
 
 def rows_of(seqs, groups):
@@ -227,12 +247,15 @@ class EmulatedDecode(Case):
                          metrics=self.metrics(name), timeout=3600)
 
     def judge(self, done):
-        rate = {name: steady_rate(self.metrics(name)) for name in done}
-        whole_sec = {rows: rows / rate[rows] for rows in done if rows != "all"}
+        steady = {name: Steady(self.metrics(name)) for name in done}
+        rate = steady["all"].rate()
+        whole_sec = {rows: rows / of.rate() for rows, of in steady.items()
+                     if rows != "all"}
         bound = formula_rate(self.seqs, self.stages,
                              slowest_share(done["all"]), whole_sec)
-        return {"formula": (rate["all"], bound),
-                "formula, with the start": (decode_rate(done["all"]), bound)}
+        return {"formula": (rate, bound),
+                "formula, with the start": (decode_rate(done["all"]), bound),
+                "its own times": (rate, steady["all"].most(self.seqs))}
 
 
 class EmulatedPrompt(Case):

@@ -64,7 +64,10 @@ if option("--metrics") != "off":
             for i in range(20)]
     with h5py.File(option("--metrics"), "w") as f:
         f["steps/stage"] = [s + 1 for _ in ends for s in range(stages)]
+        f["steps/batch"] = [i + 1 for i in range(20) for _ in range(stages)]
         f["steps/rows"] = [rows for _ in ends for _ in range(stages)]
+        f["steps/busy_sec"] = [(s + 1) / found if i >= 10 else 999
+                               for i in range(20) for s in range(stages)]
         f["steps/end_sec"] = [at - stages + s for at in ends
                               for s in range(stages)]
 print(json.dumps({
@@ -148,6 +151,9 @@ class Steps(Case):
                    for g, b in ((1, 8), (2, 4), (3, 3), (4, 2), (5, 2)))
         for rival in "formula", "formula, with the start":
             self.check(rows["emulated/4/tg8", rival], 0.9 * 8 / sec[2], best)
+        # Two rows a step in the slowest stage's time.
+        self.check(rows["emulated/4/tg8", "its own times"], 0.9 * 8 / sec[2],
+                   2 / 4 * 0.9 * 8 / sec[2])
         self.assertEqual(len(self.calls()), 1 + 4)
         self.assertTrue(all(line.startswith("5 ") and
                             "rank=4,speed=0.025" in line
