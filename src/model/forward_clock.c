@@ -1,5 +1,6 @@
 /* forward_clock.c - the time of each layer, and layers that take longer than
  * they would. */
+#include <math.h>
 #include <sched.h>
 #include <stdlib.h>
 
@@ -39,10 +40,13 @@ double ndl_forward_layer_begin(ndl_forward *f)
 }
 
 /* Linux wakes a sleeper about 50 us late: so much before the end we only let
- * others go first, or a fast layer would be slower than it was told to be. */
-static double wait_until(const ndl_forward *f, double until)
+ * others go first, or a fast layer would be slower than it was told to be.
+ * Naps get longer with the wait: looking after messages is work of its own, and
+ * many slow ranks share few cores. */
+static double wait_until(const ndl_forward *f, double begin, double until)
 {
-    const double nap_sec = 200e-6, late_sec = 60e-6;
+    const double nap_sec = fmin(fmax((until - begin) / 100.0, 200e-6), 2e-3);
+    const double late_sec = 60e-6;
     for (;;) {
         const double now = ndl_clock_sec();
         const double left = until - now;
@@ -82,7 +86,7 @@ void ndl_forward_layer_end(ndl_forward *f, int layer, int rows, double begin)
         const double work =
             counts_work(f) ? ndl_clock_cpu_sec() - f->work_begin : now - begin;
         const double sec = full_speed_sec(f, layer, rows, work);
-        if (f->speed < 1.0) now = wait_until(f, begin + sec / f->speed);
+        if (f->speed < 1.0) now = wait_until(f, begin, begin + sec / f->speed);
     }
     if (f->clocks) count(&f->clocks[layer], rows, now - begin);
 }
