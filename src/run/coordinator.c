@@ -484,10 +484,8 @@ ndl_status ndl_coordinator_create(ndl_coordinator **out,
     c->recorder = setup->recorder;
     c->n_stages = (int)c->job->n_stages;
     /* Half as many more than stages: the next batch is there when a stage gets
-     * free, though one before it was late.  (A prompt of 8192 through sixteen
-     * stages in a pipeline of numbers, steps with 10 and 20 % noise: stages are
-     * busy for 0.88 and 0.82 of the time with 17 in flight, 0.91 and 0.88 with
-     * 24, 0.91 and 0.89 with 28.) */
+     * free, though one before it was late (test_scheduler_busy has the share of
+     * the time that stages are busy with, against one more than stages). */
     c->window = c->n_stages + (c->n_stages + 1) / 2;
     if (c->window < setup->n_groups) c->window = setup->n_groups;
     NDL_TRY_GOTO(done, st, make_buffers(c));

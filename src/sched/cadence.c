@@ -35,12 +35,12 @@ typedef struct trial {
 
 struct ndl_cadence {
     int n_stages;
-    ndl_step_curve *curve; /* of steps of decode rows alone */
+    ndl_step_curve *curve; /* of steps of decode rows alone  */
+    double recent[RECENT]; /* their slowest_sec              */
+    int n_recent, next_recent;
     ndl_prompt_cost prompt;
     double most_rows;      /* of late steps with prompt rows */
     ndl_lateness lateness; /* of such steps                  */
-    double recent[RECENT]; /* slowest_sec of such steps      */
-    int n_recent, next_recent;
     ndl_turnaround *turnaround;
     int n_groups; /* the choice; 0: nobody has asked */
     trial trial;

@@ -189,14 +189,14 @@ static int full_groups(const ndl_scheduler *s, const ndl_draft *d)
 static void choose_groups(ndl_scheduler *s, ndl_draft *d)
 {
     const ndl_scheduler_config *c = &s->config;
-    const bool prompts_wait = d->n_decoding < s->running.n;
+    const bool has_prompts = d->n_decoding < s->running.n;
     d->n_alone = 1;
     if (c->n_groups > 0)
         d->n_alone = c->n_groups;
     else if (d->n_decoding > 0)
         d->n_alone = ndl_cadence_groups(s->cadence, d->n_decoding);
     d->n_groups = d->n_alone;
-    if (c->n_groups > 0 || !s->prompts_flow || !prompts_wait) return;
+    if (c->n_groups > 0 || !s->prompts_flow || !has_prompts) return;
     if (d->n_decoding == 0) return;
     const int full = full_groups(s, d);
     d->n_groups = d->n_decoding < full ? d->n_decoding : full;

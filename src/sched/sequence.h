@@ -85,14 +85,13 @@ struct ndl_scheduler {
 typedef struct ndl_draft {
     ndl_scheduler_batch b;
     ndl_cadence_load load;
-    int n_decoding; /* sequences that are past their prompts    */
-    int n_groups;   /* to have in flight                         */
-    int n_alone;    /* if there were no prompts                  */
-    double
-        alone_sec; /* a step without prompt rows takes so long; 0: none yet */
-    bool is_blind; /* one is to be seen before decode rows get company */
-    bool has_room; /* prompt rows may go now                    */
-    double sec;    /* the step may take so long, if it has them */
+    int n_decoding;   /* sequences that are past their prompts      */
+    int n_groups;     /* to have in flight                          */
+    int n_alone;      /* if there were no prompts                   */
+    double alone_sec; /* of a step without prompts; 0: none yet     */
+    bool is_blind;    /* one is to be seen before decodes get company */
+    bool has_room;    /* prompt rows may go now                     */
+    double sec;       /* the step may take so long, if it has them  */
 } ndl_draft;
 
 /** May it be stopped, and what it has computed be computed again? */

@@ -3,7 +3,8 @@
  *
  * Of mixed lengths: with what the scheduler learns no stage waits for long, and
  * no running text for much longer than without prompts.  A long prompt among
- * texts that are being written: they do not wait longer than the stall.
+ * texts that are being written: they do not wait longer than the stall.  A long
+ * prompt alone: late steps do not leave stages idle.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -19,7 +20,7 @@
 #include "noodle/scheduler.h"
 
 enum {
-    MOST_STAGES = 8,
+    MOST_STAGES = 16,
     N_REQUESTS = 120,
     N_SLOTS = 32,
     MOST_PROMPT = 1024,
@@ -33,8 +34,7 @@ enum {
 /* A step of all stages takes row_sec for each row and key_sec for each key that
  * one of them sees, but no less than the weights take to be read, and more or
  * less by chance. */
-static const double read_sec = 0.05, row_sec = 0.0065, key_sec = 1.5e-6,
-                    noise = 0.1;
+static const double read_sec = 0.05, row_sec = 0.0065, key_sec = 1.5e-6;
 
 typedef struct flight {
     uint64_t id;
@@ -44,6 +44,9 @@ typedef struct flight {
 
 typedef struct pipeline {
     int n_stages;
+    double noise; /* a step takes so much of its time more or less, at most */
+    int window;   /* batches in flight at most; 0: the usual number */
+    int max_rows; /* of a batch */
     ndl_scheduler *s;
     ndl_request requests[N_REQUESTS];
     double now, free_sec[MOST_STAGES], busy_sec;
@@ -60,6 +63,13 @@ static pipeline p;
 static double chance_share(void)
 {
     return (double)(random_bits() >> 11) * 0x1p-53;
+}
+
+static void clear(void)
+{
+    memset(&p, 0, sizeof p);
+    p.noise = 0.1;
+    p.max_rows = 128;
 }
 
 static void draw_requests(void)
@@ -87,7 +97,7 @@ static void send(const ndl_scheduler_batch *b)
     *f = (flight){ .id = b->id, .sent_sec = p.now };
     for (int i = 0; i < p.n_stages; i++) {
         const double sec = work_sec(b) / p.n_stages *
-                           (1.0 + noise * (2.0 * chance_share() - 1.0));
+                           (1.0 + p.noise * (2.0 * chance_share() - 1.0));
         at = p.free_sec[i] = fmax(at, p.free_sec[i]) + sec;
         p.busy_sec += sec / p.n_stages;
         f->times.slowest_sec = fmax(f->times.slowest_sec, sec);
@@ -122,6 +132,12 @@ static void take_oldest(void)
     assert_int_equal(ndl_scheduler_done(p.s, f.id, &f.times, &ended), 0);
 }
 
+/* As many batches as the coordinator has in flight. */
+static int usual_window(int n_stages)
+{
+    return n_stages + (n_stages + 1) / 2;
+}
+
 static void run(int n_stages, int n_requests, int context, double stall_sec)
 {
     const ndl_scheduler_config config = {
@@ -129,8 +145,8 @@ static void run(int n_stages, int n_requests, int context, double stall_sec)
         .n_slots = N_SLOTS,
         .n_pages = N_SLOTS * ndl_pages_of(context),
         .n_stages = n_stages,
-        .window = n_stages + (n_stages + 1) / 2,
-        .max_rows = 128,
+        .window = p.window > 0 ? p.window : usual_window(n_stages),
+        .max_rows = p.max_rows,
         .context = context,
         .stall_sec = stall_sec,
     };
@@ -151,8 +167,8 @@ static void run(int n_stages, int n_requests, int context, double stall_sec)
 static void stages_are_busy_and_texts_do_not_wait_long(void **state)
 {
     (void)state;
-    for (int n = 1; n <= MOST_STAGES; n *= 2) {
-        memset(&p, 0, sizeof p);
+    for (int n = 1; n <= 8; n *= 2) {
+        clear();
         draw_requests();
         run(n, N_REQUESTS, MOST_PROMPT + MOST_NEW, 0.0);
         const double busy = p.busy_sec / p.now;
@@ -171,7 +187,7 @@ static void stages_are_busy_and_texts_do_not_wait_long(void **state)
 
 static double with_long_prompt(int n_stages, double stall_sec)
 {
-    memset(&p, 0, sizeof p);
+    clear();
     for (int i = 0; i < N_WRITERS; i++)
         p.requests[i] = (ndl_request){ .prompt = ids[i],
                                        .n_prompt = 4,
@@ -188,7 +204,7 @@ static double with_long_prompt(int n_stages, double stall_sec)
 static void texts_do_not_wait_longer_than_the_stall(void **state)
 {
     (void)state;
-    for (int n = 1; n <= MOST_STAGES; n *= 2) {
+    for (int n = 1; n <= 8; n *= 2) {
         const double free_sec = with_long_prompt(n, 1e9);
         for (int times = 2; times <= 8; times += times < 4 ? 1 : 4) {
             const double stall = times * read_sec;
@@ -203,11 +219,43 @@ static void texts_do_not_wait_longer_than_the_stall(void **state)
     }
 }
 
+static double busy_with_prompt(int n_stages, int window, double noise)
+{
+    clear();
+    p.noise = noise;
+    p.window = window;
+    p.max_rows = 64;
+    p.requests[0] = (ndl_request){ .prompt = long_ids,
+                                   .n_prompt = LONG_PROMPT,
+                                   .max_new = 1 };
+    run(n_stages, 1, LONG_PROMPT + 1, 0.0);
+    return p.busy_sec / p.now;
+}
+
+/* Chunks of equal time: about 180 steps, and 15 more until the last stage is
+ * through, leave 0.92. */
+static void late_steps_leave_no_stage_idle(void **state)
+{
+    (void)state;
+    const int n = MOST_STAGES;
+    for (int fifths = 1; fifths <= 2; fifths++) {
+        const double noise = fifths / 5.0;
+        const double some = busy_with_prompt(n, n + 1, noise);
+        const double more = busy_with_prompt(n, usual_window(n), noise);
+        print_message("%d stages, noise %.1f: %.3f busy with %d batches in "
+                      "flight, %.3f with %d\n",
+                      n, noise, some, n + 1, more, usual_window(n));
+        assert_true(more > some + 0.01);
+        assert_true(more > (fifths == 1 ? 0.88 : 0.84));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stages_are_busy_and_texts_do_not_wait_long),
         cmocka_unit_test(texts_do_not_wait_longer_than_the_stall),
+        cmocka_unit_test(late_steps_leave_no_stage_idle),
     };
     random_state = chance_seed(20261122);
     return cmocka_run_group_tests(tests, NULL, NULL);
