@@ -16,8 +16,9 @@ slowest and sum are the parts of T(b) that the slowest stage and all have.
                   T(b) the same stages give with one group of b in flight, and
                   against the times of the run's own steps, had none waited
     emulated/S/pp8192  S slow stages, chunks of 64, against the sum of their
-                  busy times shared out evenly, and against that with the time
-                  in which the pipeline fills
+                  busy times shared out evenly, against that with the time in
+                  which the pipeline fills, and against the run's own steps, had
+                  each begun as soon as its stage and its chunk were free
     gaps/MS       the longest wait for a token of texts being written while a
                   prompt of 8192 comes in, against --stall-ms MS and against
                   their longest wait without it, and the prompt's time then
@@ -116,6 +117,20 @@ class Steady:
         were: that of the slowest stage, or of one way round for each."""
         return min(self.n_rows / self.n_batches / max(self.busy),
                    seqs / sum(self.busy))
+
+
+def passage_sec(metrics):
+    """From the begin of the first step to the end of the last, if each began
+    as soon as its stage and its batch were free."""
+    with h5py.File(metrics, "r") as f:
+        steps = f["steps"]
+        times = sorted(zip(steps["batch"][:], steps["stage"][:],
+                           steps["busy_sec"][:]))
+    batch_at, stage_at = {}, {}
+    for batch, stage, sec in times:
+        end = max(batch_at.get(batch, 0), stage_at.get(stage, 0)) + sec
+        batch_at[batch] = stage_at[stage] = end
+    return max(stage_at.values())
 
 
 def rows_of(seqs, groups):
@@ -271,7 +286,10 @@ class EmulatedPrompt(Case):
             self.stages + 1, 1, 1, *emulated(self.stages, self.a.speed),
             "-b", str(CHUNK), "--split", split, "-c", str(self.a.long + 64),
             model=self.a.long_weights(), length=self.a.long, new=1,
-            timeout=4 * 3600)}
+            metrics=self.metrics(), timeout=4 * 3600)}
+
+    def metrics(self):
+        return os.path.join(self.a.folder, "prompt.h5")
 
     def judge(self, done):
         busy = sum(stage["busy_sec"] for stage in done["all"]["stages"])
@@ -280,7 +298,9 @@ class EmulatedPrompt(Case):
         # The last stage begins S - 1 chunks after the first.
         filling = chunks / (chunks + self.stages - 1)
         return {"even share": (prompt_rate(done["all"]), ideal),
-                "with filling": (prompt_rate(done["all"]), ideal * filling)}
+                "with filling": (prompt_rate(done["all"]), ideal * filling),
+                "its own times": (prompt_rate(done["all"]),
+                                  self.a.long / passage_sec(self.metrics()))}
 
 
 class Gaps(Case):

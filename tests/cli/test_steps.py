@@ -165,6 +165,10 @@ class Steps(Case):
         self.check(rows["emulated/4/pp256", "even share"], 400, 256 / 0.5)
         self.check(rows["emulated/4/pp256", "with filling"], 400,
                    256 / 0.5 * 4 / 7)
+        # Ten batches of 999 s go through, then the last stage has ten more.
+        found = 0.9 / (0.011 / 0.025)
+        self.check(rows["emulated/4/pp256", "its own times"], 400,
+                   256 / (13 * 999 + 10 * 4 / found))
         (call,) = self.calls()
         self.assertEqual(call.split()[0], "5")
         self.assertIn("-b 64", call)
