@@ -146,16 +146,13 @@ static int abreast(const ndl_scheduler *s, int n_groups)
     return n_groups > s->config.n_stages ? n_groups : s->config.n_stages;
 }
 
-/* How long a step with rows of prompts may take.  0: as few of them as make
- * sense. */
+/* How long a step with rows of prompts may take. */
 static double most_sec(const ndl_scheduler *s, const ndl_draft *d)
 {
     const ndl_scheduler_config *c = &s->config;
     double sec = INFINITY;
     if (d->n_decoding > 0) {
-        if (d->is_blind)
-            sec = 0;
-        else if (c->stall_sec > 0)
+        if (c->stall_sec > 0)
             sec = HOLD * c->stall_sec / abreast(s, d->n_groups) /
                   ndl_cadence_worst(s->cadence);
         else if (d->alone_sec > 0)
@@ -197,7 +194,7 @@ static void choose_groups(ndl_scheduler *s, ndl_draft *d)
         d->n_alone = ndl_cadence_groups(s->cadence, d->n_decoding);
     d->n_groups = d->n_alone;
     if (c->n_groups > 0 || !s->prompts_flow || !has_prompts) return;
-    if (d->n_decoding == 0) return;
+    if (d->n_decoding == 0 || d->is_blind) return;
     const int full = full_groups(s, d);
     d->n_groups = d->n_decoding < full ? d->n_decoding : full;
 }
@@ -208,12 +205,13 @@ static ndl_draft begin_draft(ndl_scheduler *s)
     for (int i = 0; i < s->running.n; i++)
         d.n_decoding += s->seqs[s->running.items[i]].phase != NDL_PHASE_PREFILL;
     d.alone_sec = ndl_cadence_decode_sec(s->cadence);
-    choose_groups(s, &d);
     /* What a stall means in rows follows from steps that were measured, one of
      * them without prompts.  It is waited for, but not for ever. */
     d.is_blind = isfinite(s->config.stall_sec) && d.alone_sec <= 0 &&
-                 s->n_unmixed < s->config.window;
-    d.has_room = d.n_decoding == 0 || s->n_flights < abreast(s, d.n_groups);
+                 s->n_told <= s->config.window;
+    choose_groups(s, &d);
+    d.has_room = d.n_decoding == 0 ||
+                 (!d.is_blind && s->n_flights < abreast(s, d.n_groups));
     d.sec = most_sec(s, &d);
     return d;
 }
@@ -326,17 +324,21 @@ static void book_flight(ndl_scheduler *s, ndl_flight *f, const ndl_draft *d)
     f->load = d->load;
     f->n_seqs = d->b.n_seqs;
     f->n_sampled = 0;
+    f->is_group = false;
     for (int i = 0; i < d->b.n_seqs; i++) {
         const ndl_scheduler_rows *r = &d->b.seqs[i];
         f->requests[i] = r->request;
         if (r->sample) f->sampled[f->n_sampled++] = r->request;
         book_sequence(s, r);
+        /* Decode rows come first.  Those that are the last of their texts
+         * must not hold up texts that go on. */
+        if (i < d->load.decode_rows &&
+            s->seqs[r->request].phase != NDL_PHASE_DRAINING)
+            f->is_group = true;
     }
     s->n_flights++;
-    if (d->load.decode_rows == 0) return;
-    s->n_decode_flights++;
-    s->n_unmixed += d->load.prompt_rows == 0;
-    s->n_groups = d->n_groups;
+    s->n_decode_flights += f->is_group;
+    if (d->load.decode_rows > 0) s->n_groups = d->n_groups;
 }
 
 bool ndl_scheduler_next(ndl_scheduler *s, ndl_scheduler_batch *out)
@@ -351,7 +353,6 @@ bool ndl_scheduler_next(ndl_scheduler *s, ndl_scheduler_batch *out)
     if (turn_of_prompts) ndl_prompts_add(s, &d);
     if (d.b.n_rows == 0) {
         add_decode_rows(s, &d);
-        if (d.load.decode_rows > 0 && d.is_blind) d.has_room = false;
         if (d.has_room) ndl_prompts_add(s, &d);
     }
     if (d.b.n_rows == 0) return false;
@@ -424,7 +425,8 @@ int ndl_scheduler_done(ndl_scheduler *s, uint64_t id,
     s->last_done = id;
     f->id = 0;
     s->n_flights--;
-    s->n_decode_flights -= f->load.decode_rows > 0;
+    s->n_decode_flights -= f->is_group;
+    if (f->n_sampled > 0 && s->n_told <= s->config.window) s->n_told++;
     if (times) ndl_cadence_learn(s->cadence, &f->load, times);
     for (int k = 0; k < f->n_seqs; k++) {
         const ndl_sequence *q = &s->seqs[f->requests[k]];

@@ -212,7 +212,8 @@ static void oldest_gets_its_page_though_others_are_in_every_batch(void **state)
     ndl_scheduler_destroy(&s);
 }
 
-/* A stall is a number of rows only when a step without prompts was seen. */
+/* A stall is a number of rows only when a step without prompts was seen; what
+ * goes before it could make the second token of each text late. */
 static void first_decode_rows_go_without_prompts(void **state)
 {
     (void)state;
@@ -224,10 +225,69 @@ static void first_decode_rows_go_without_prompts(void **state)
     assert_true(ndl_scheduler_next(s, &b));
     assert_int_equal(b.n_seqs, 4);
     assert_int_equal(b.n_rows, 4);
-    /* Beside it the prompt gets on, but only just. */
+    assert_false(ndl_scheduler_next(s, &b));
+    ndl_scheduler_destroy(&s);
+}
+
+/* The beginning of a long prompt is with the texts' own prompts. */
+static void no_chunk_goes_between_first_and_second_token(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01 };
+    const ndl_request writes = { .prompt = ids, .n_prompt = 4, .max_new = 9 };
+    const ndl_request prompt = { .prompt = ids + 9, .n_prompt = 3000 };
+    ndl_scheduler *s = make_timed(2, 8, 1.0);
+    ndl_scheduler_batch b;
+    for (int i = 0; i < 4; i++) ndl_scheduler_submit(s, &writes);
+    ndl_scheduler_submit(s, &prompt);
     assert_true(ndl_scheduler_next(s, &b));
-    assert_int_equal(b.n_seqs, 1);
-    assert_int_equal(b.n_rows, 8);
+    assert_int_equal(b.n_seqs, 5);
+    assert_false(ndl_scheduler_next(s, &b));
+    for (int i = 0; i < 4; i++) ndl_scheduler_token(s, i, 0);
+    done(s, b.id);
+    assert_true(ndl_scheduler_next(s, &b));
+    assert_int_equal(b.n_rows, 4);
+    assert_false(ndl_scheduler_next(s, &b));
+    ndl_scheduler_destroy(&s);
+}
+
+/* Texts that all end with their first token show no step to wait for. */
+static void what_is_never_seen_is_not_waited_for(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01 };
+    static const int32_t end = 7;
+    const ndl_request ends = {
+        .prompt = ids, .n_prompt = 250, .max_new = 9, .eos = &end, .n_eos = 1
+    };
+    ndl_scheduler *s = make_timed(2, 3, 1.0);
+    ndl_scheduler_batch b;
+    for (int i = 0; i < 16; i++) ndl_scheduler_submit(s, &ends);
+    for (int i = 0; i < 4; i++) step(s, end);
+    assert_true(ndl_scheduler_next(s, &b));
+    assert_true(ndl_scheduler_next(s, &b));
+    ndl_scheduler_destroy(&s);
+}
+
+/* One is at its last token when the other is not: that one is soon to follow,
+ * not to come back first. */
+static void last_tokens_hold_up_no_other_text(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .decode_sec = 1, .groups = three_groups };
+    const ndl_request ends = { .prompt = ids, .n_prompt = 1, .max_new = 2 };
+    const ndl_request goes_on = { .prompt = ids, .n_prompt = 1, .max_new = 9 };
+    ndl_scheduler *s = make_timed(2, 8, 0);
+    ndl_scheduler_batch b;
+    ndl_scheduler_submit(s, &ends);
+    ndl_scheduler_submit(s, &goes_on);
+    step(s, 0);
+    for (int i = 0; i < 2; i++) {
+        assert_true(ndl_scheduler_next(s, &b));
+        assert_int_equal(b.n_rows, 1);
+        assert_int_equal(b.seqs[0].request, i);
+    }
+    assert_false(ndl_scheduler_next(s, &b));
     ndl_scheduler_destroy(&s);
 }
 
@@ -332,6 +392,9 @@ int main(void)
         cmocka_unit_test(second_prompt_gets_no_crumbs),
         cmocka_unit_test(oldest_gets_its_page_though_others_are_in_every_batch),
         cmocka_unit_test(first_decode_rows_go_without_prompts),
+        cmocka_unit_test(no_chunk_goes_between_first_and_second_token),
+        cmocka_unit_test(what_is_never_seen_is_not_waited_for),
+        cmocka_unit_test(last_tokens_hold_up_no_other_text),
         cmocka_unit_test(what_stays_unknown_sets_no_limit),
         cmocka_unit_test(prompts_fill_the_pipeline_and_not_the_window),
         cmocka_unit_test(short_stalls_are_shared_by_as_few_as_there_are_stages),
