@@ -84,6 +84,25 @@ static void later_chunks_are_smaller_so_that_all_take_as_long(void **state)
     ndl_scheduler_destroy(&s);
 }
 
+/* Steps of a row or two make rows look like nothing and keys like all: a full
+ * chunk at the beginning would then take next to no time, and one here no
+ * longer than that. */
+static void chunks_stay_large_where_only_keys_seem_to_cost(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.05, .row_sec = 0.01 };
+    const ndl_request r = { .prompt = ids, .n_prompt = 4000 };
+    ndl_scheduler *s = make_timed(2, 100, 0);
+    ndl_scheduler_batch b;
+    ndl_scheduler_submit(s, &r);
+    for (int pos = 0; pos < 2000; pos += b.n_rows)
+        assert_true(ndl_scheduler_next(s, &b));
+    fake = (fake_times){ .step_sec = 0.05, .key_sec = 1e-5 };
+    assert_true(ndl_scheduler_next(s, &b));
+    assert_in_range(b.n_rows, 256 / 4 - 4, 256 / 4 + 4);
+    ndl_scheduler_destroy(&s);
+}
+
 static void alone_on_one_stage_chunks_are_even(void **state)
 {
     (void)state;
@@ -383,6 +402,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(later_chunks_are_smaller_so_that_all_take_as_long),
+        cmocka_unit_test(chunks_stay_large_where_only_keys_seem_to_cost),
         cmocka_unit_test(alone_on_one_stage_chunks_are_even),
         cmocka_unit_test(step_with_prompt_rows_takes_twice_as_long_as_without),
         cmocka_unit_test(stall_is_shared_by_the_steps_in_flight),
