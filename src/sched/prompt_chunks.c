@@ -22,14 +22,6 @@ enum {
  * a step so many times as long as one without them. */
 static const double LEAST_TIMES = 1.25;
 
-/* Of what a full chunk would take where the prompt is now, a chunk takes at
- * least so much.  What rows take that hardly any keys come with is not known
- * any more when all that was seen of late was a row or two beside texts, behind
- * many keys.  (Two stages, a prompt of 8192 of llama-3.2-1b in int8: when the
- * texts beside it, written with --stall-ms 100, were at their end, some 20
- * chunks of 7 to 9 rows followed in two runs of four.) */
-static const double LEAST_OF_FULL = 0.25;
-
 bool ndl_prompt_is_reusing(const ndl_scheduler *s, const ndl_sequence *q)
 {
     return q->phase == NDL_PHASE_PREFILL && !s->config.no_reuse &&
@@ -98,26 +90,13 @@ static int least_rows(const ndl_scheduler *s, const ndl_draft *d, int pos,
     return n > least ? n : least;
 }
 
-/* How long the step may take with a chunk from `pos` on. */
-static double step_sec(const ndl_scheduler *s, const ndl_draft *d, int pos,
-                       int room)
-{
-    if (d->n_decoding > 0) return d->sec;
-    ndl_cadence_load full = d->load;
-    full.prompt_rows += room;
-    full.prompt_keys += ndl_cadence_keys(pos, room);
-    return fmax(d->sec,
-                LEAST_OF_FULL * ndl_cadence_step_sec(s->cadence, &full));
-}
-
 /* Rows of a chunk from `pos` on; 0: no room for one worth its while. */
 static int chunk_rows(const ndl_scheduler *s, const ndl_draft *d,
                       const ndl_sequence *q, int pos)
 {
     const int room = s->config.max_rows - d->b.n_rows, left = q->goal - pos;
     if (isinf(d->sec)) return even_rows(left, room);
-    int n = ndl_cadence_rows(s->cadence, &d->load, pos, room,
-                             step_sec(s, d, pos, room));
+    int n = ndl_cadence_rows(s->cadence, &d->load, pos, room, d->sec);
     if (n >= left) return left;
     if (n < LEAST_CHUNK) {
         if (d->load.prompt_rows > 0) return 0;

@@ -9,8 +9,9 @@
 typedef struct ndl_prompt_cost {
     int n; /* steps learnt, no more than are counted */
     /* Sums over steps of r rows with k keys that took t seconds more, each
-     * divided by r: a time is about as far off as it is long. */
-    double rr, rk, kk, rt, kt;
+     * divided by r: a time is about as far off as it is long; and how many
+     * steps. */
+    double rr, rk, kk, rt, kt, steps;
     double row_sec, key_sec; /* >= 0 */
 } ndl_prompt_cost;
 

@@ -146,6 +146,21 @@ static int abreast(const ndl_scheduler *s, int n_groups)
     return n_groups > s->config.n_stages ? n_groups : s->config.n_stages;
 }
 
+/* How long a step may take for a stall to hold.  In a full pipeline of n
+ * batches one comes back as often as a stage takes a step, and the next has n
+ * steps to wait.  While they come back faster, those that go one after another
+ * queue up at the first stage: the last of them waits for what each takes
+ * longer than that, too. */
+static double told_sec(const ndl_scheduler *s, const ndl_draft *d)
+{
+    const ndl_scheduler_config *c = &s->config;
+    const int n = abreast(s, d->n_groups);
+    const double all = HOLD * c->stall_sec;
+    const double apart = s->back_sec * ndl_cadence_worst(s->cadence);
+    const double filling = (all + (n - 1) * apart) / (n - 1 + c->n_stages);
+    return fmin(all / n, filling) / ndl_cadence_worst(s->cadence);
+}
+
 /* How long a step with rows of prompts may take. */
 static double most_sec(const ndl_scheduler *s, const ndl_draft *d)
 {
@@ -153,8 +168,7 @@ static double most_sec(const ndl_scheduler *s, const ndl_draft *d)
     double sec = INFINITY;
     if (d->n_decoding > 0) {
         if (c->stall_sec > 0)
-            sec = HOLD * c->stall_sec / abreast(s, d->n_groups) /
-                  ndl_cadence_worst(s->cadence);
+            sec = told_sec(s, d);
         else if (d->alone_sec > 0)
             sec = 2 * d->alone_sec * abreast(s, d->n_alone) /
                   abreast(s, d->n_groups);
@@ -427,6 +441,8 @@ int ndl_scheduler_done(ndl_scheduler *s, uint64_t id,
     s->n_flights--;
     s->n_decode_flights -= f->is_group;
     if (f->n_sampled > 0 && s->n_told <= s->config.window) s->n_told++;
+    if (times && times->slowest_sec >= 0.0)
+        s->back_sec += (times->slowest_sec - s->back_sec) / s->config.n_stages;
     if (times) ndl_cadence_learn(s->cadence, &f->load, times);
     for (int k = 0; k < f->n_seqs; k++) {
         const ndl_sequence *q = &s->seqs[f->requests[k]];

@@ -77,6 +77,7 @@ struct ndl_scheduler {
     int *flown;          /* (window, 2, n_slots): their lists */
     int n_flights, n_decode_flights; /* of the latter those of groups */
     uint64_t last_id, last_done;
+    double back_sec; /* of late, what the slowest stage took for a batch */
     ndl_scheduler_rows *rows; /* (n_slots): the batch being told */
     int *ended;               /* (n_slots): told by done()       */
     int64_t miss_tokens, preemptions;

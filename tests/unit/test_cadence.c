@@ -225,6 +225,30 @@ static void rows_beyond_those_seen_are_not_taken_for_free(void **state)
     ndl_cadence_destroy(&c);
 }
 
+/* A row beside texts hides in the time that the weights take to be read, so
+ * that a prompt row at the 600th position seems to cost 7 ms.  Then the texts
+ * end, and rows cost 12.5 ms each, as they did at the first position. */
+static void steps_of_a_row_do_not_tell_what_many_cost(void **state)
+{
+    (void)state;
+    random_state = chance_seed(5);
+    ndl_cadence *c = make(2, 128);
+    const ndl_cadence_load first = { 0, 128, keys_of(0, 128) };
+    const double first_sec = 0.05 + 0.0125 * 128;
+    learn(c, first, first_sec);
+    learn_often(c, decode(2), 0.064);
+    for (int pos = 128; pos < 628; pos++) {
+        const ndl_cadence_load beside = { 2, 1, keys_of(pos, 1) };
+        learn(c, beside, 0.071 * (1.0 + 0.1 * world_normal()));
+    }
+    for (int pos = 628; pos < 1396; pos += 128) {
+        const ndl_cadence_load alone = { 0, 128, keys_of(pos, 128) };
+        learn(c, alone, first_sec * (1.0 + 0.1 * world_normal()));
+    }
+    assert_true(step_sec(c, first) > 0.5 * first_sec);
+    ndl_cadence_destroy(&c);
+}
+
 static void rows_are_the_most_that_fit(void **state)
 {
     (void)state;
@@ -341,6 +365,7 @@ int main(void)
         cmocka_unit_test(more_keys_never_take_less),
         cmocka_unit_test(the_first_prompt_tells_a_price_for_rows),
         cmocka_unit_test(rows_beyond_those_seen_are_not_taken_for_free),
+        cmocka_unit_test(steps_of_a_row_do_not_tell_what_many_cost),
         cmocka_unit_test(rows_are_the_most_that_fit),
         cmocka_unit_test(nonsense_is_not_learnt),
         cmocka_unit_test(waiting_for_prompts_is_no_trip),

@@ -213,7 +213,7 @@ static void texts_do_not_wait_longer_than_the_stall(void **state)
             print_message("%d stages: stall %.2f s, longest wait %.3f s, "
                           "prompt %.2f times as long as without limit\n",
                           n, stall, late, sec / free_sec);
-            assert_true(late < (times > 2 ? 1.1 : 1.45) * stall);
+            assert_true(late < (times > 2 ? 1.05 : 1.25) * stall);
             assert_true(sec < (times > 2 ? 1.3 : 1.4) * free_sec);
         }
     }

@@ -47,15 +47,27 @@ static double sec_of(const ndl_scheduler_batch *b)
     return ndl_cadence_step_sec(NULL, &load);
 }
 
+static const ndl_request writes = { .prompt = ids,
+                                    .n_prompt = 1,
+                                    .max_new = 3000 };
+
 /* n sequences that write on and on, and a prompt beside them. */
 static void begin(ndl_scheduler *s, int n, const ndl_request *prompt)
 {
-    static const ndl_request writes = { .prompt = ids,
-                                        .n_prompt = 1,
-                                        .max_new = 3000 };
     for (int i = 0; i < n; i++) ndl_scheduler_submit(s, &writes);
     step(s, 0);
     ndl_scheduler_submit(s, prompt);
+}
+
+/* The next batch goes, and comes back after `sec` in every stage. */
+static void step_taking(ndl_scheduler *s, double sec)
+{
+    ndl_scheduler_batch b;
+    const int *list, *ended;
+    assert_true(ndl_scheduler_next(s, &b));
+    const int n = ndl_scheduler_awaited(s, b.id, &list);
+    for (int i = 0; i < n; i++) ndl_scheduler_token(s, list[i], 0);
+    ndl_scheduler_done(s, b.id, &(ndl_cadence_times){ sec, sec, sec }, &ended);
 }
 
 static void later_chunks_are_smaller_so_that_all_take_as_long(void **state)
@@ -84,25 +96,6 @@ static void later_chunks_are_smaller_so_that_all_take_as_long(void **state)
     ndl_scheduler_destroy(&s);
 }
 
-/* Steps of a row or two make rows look like nothing and keys like all: a full
- * chunk at the beginning would then take next to no time, and one here no
- * longer than that. */
-static void chunks_stay_large_where_only_keys_seem_to_cost(void **state)
-{
-    (void)state;
-    fake = (fake_times){ .step_sec = 0.05, .row_sec = 0.01 };
-    const ndl_request r = { .prompt = ids, .n_prompt = 4000 };
-    ndl_scheduler *s = make_timed(2, 100, 0);
-    ndl_scheduler_batch b;
-    ndl_scheduler_submit(s, &r);
-    for (int pos = 0; pos < 2000; pos += b.n_rows)
-        assert_true(ndl_scheduler_next(s, &b));
-    fake = (fake_times){ .step_sec = 0.05, .key_sec = 1e-5 };
-    assert_true(ndl_scheduler_next(s, &b));
-    assert_in_range(b.n_rows, 256 / 4 - 4, 256 / 4 + 4);
-    ndl_scheduler_destroy(&s);
-}
-
 static void alone_on_one_stage_chunks_are_even(void **state)
 {
     (void)state;
@@ -118,13 +111,16 @@ static void alone_on_one_stage_chunks_are_even(void **state)
     ndl_scheduler_destroy(&s);
 }
 
-/* Rows of the prompt in the first step beside four decode rows. */
-static int rows_beside(int n_stages, double stall_sec)
+/* Rows of the prompt in the first step beside four decode rows, when steps came
+ * back every `apart` seconds. */
+static int rows_beside(int n_stages, double stall_sec, double apart)
 {
     const ndl_request prompt = { .prompt = ids, .n_prompt = 3000 };
     ndl_scheduler *s = make_timed(n_stages, 8, stall_sec);
     ndl_scheduler_batch b;
-    begin(s, 4, &prompt);
+    for (int i = 0; i < 4; i++) ndl_scheduler_submit(s, &writes);
+    for (int i = 0; i < 100; i++) step_taking(s, apart);
+    ndl_scheduler_submit(s, &prompt);
     assert_true(ndl_scheduler_next(s, &b));
     assert_int_equal(b.n_seqs, 5);
     ndl_scheduler_destroy(&s);
@@ -135,8 +131,8 @@ static void step_with_prompt_rows_takes_twice_as_long_as_without(void **state)
 {
     (void)state;
     fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
-    assert_int_equal(rows_beside(1, 0), 54);
-    assert_int_equal(rows_beside(3, 0), 54);
+    assert_int_equal(rows_beside(1, 0, 0.5), 54);
+    assert_int_equal(rows_beside(3, 0, 0.5), 54);
 }
 
 static void stall_is_shared_by_the_steps_in_flight(void **state)
@@ -144,17 +140,28 @@ static void stall_is_shared_by_the_steps_in_flight(void **state)
     (void)state;
     fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
     /* All but a twentieth of it. */
-    assert_int_equal(rows_beside(1, 1.04 / 0.95), 50);
-    assert_int_equal(rows_beside(2, 2.08 / 0.95), 50);
-    assert_int_equal(rows_beside(4, 4.16 / 0.95), 50);
-    assert_int_equal(rows_beside(4, INFINITY), 250); /* 3000 in 12 */
+    assert_int_equal(rows_beside(1, 1.04 / 0.95, 0), 50);
+    assert_int_equal(rows_beside(2, 2.08 / 0.95, 1.05), 50);
+    assert_int_equal(rows_beside(4, 4.16 / 0.95, 1.05), 50);
+    assert_int_equal(rows_beside(4, INFINITY, 0), 250); /* 3000 in 12 */
+}
+
+/* Four batches that go at once into four stages: the last one waits for three
+ * steps of the first stage and takes four of its own.  If steps came back every
+ * 0.4 s, it waits for what each takes longer than that. */
+static void steps_are_shorter_while_the_pipeline_fills(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
+    assert_int_equal(rows_beside(4, 7 * 1.04 / 0.95, 0), 50);
+    assert_int_equal(rows_beside(4, (7 * 1.04 - 3 * 0.4) / 0.95, 0.4), 50);
 }
 
 static void prompts_get_on_however_short_the_stall(void **state)
 {
     (void)state;
     fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
-    assert_int_equal(rows_beside(2, 1e-9), 8);
+    assert_int_equal(rows_beside(2, 1e-9, 0.5), 8);
 }
 
 /* What nobody foretold is taken off before. */
@@ -164,8 +171,8 @@ static void stall_has_room_for_steps_that_are_late(void **state)
     fake = (fake_times){
         .step_sec = 0.5, .row_sec = 0.01, .worst = 1.25, .decode_sec = 0.54
     };
-    assert_int_equal(rows_beside(2, 1.25 * 2.08 / 0.95), 50);
-    assert_int_equal(rows_beside(2, 0), 54);
+    assert_int_equal(rows_beside(2, 1.25 * 2.08 / 0.95, 1.05), 50);
+    assert_int_equal(rows_beside(2, 0, 0.5), 54);
 }
 
 /* Row 2000 sees so many keys that it takes 0.05 s. */
@@ -253,11 +260,11 @@ static void no_chunk_goes_between_first_and_second_token(void **state)
 {
     (void)state;
     fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01 };
-    const ndl_request writes = { .prompt = ids, .n_prompt = 4, .max_new = 9 };
+    const ndl_request text = { .prompt = ids, .n_prompt = 4, .max_new = 9 };
     const ndl_request prompt = { .prompt = ids + 9, .n_prompt = 3000 };
     ndl_scheduler *s = make_timed(2, 8, 1.0);
     ndl_scheduler_batch b;
-    for (int i = 0; i < 4; i++) ndl_scheduler_submit(s, &writes);
+    for (int i = 0; i < 4; i++) ndl_scheduler_submit(s, &text);
     ndl_scheduler_submit(s, &prompt);
     assert_true(ndl_scheduler_next(s, &b));
     assert_int_equal(b.n_seqs, 5);
@@ -402,10 +409,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(later_chunks_are_smaller_so_that_all_take_as_long),
-        cmocka_unit_test(chunks_stay_large_where_only_keys_seem_to_cost),
         cmocka_unit_test(alone_on_one_stage_chunks_are_even),
         cmocka_unit_test(step_with_prompt_rows_takes_twice_as_long_as_without),
         cmocka_unit_test(stall_is_shared_by_the_steps_in_flight),
+        cmocka_unit_test(steps_are_shorter_while_the_pipeline_fills),
         cmocka_unit_test(prompts_get_on_however_short_the_stall),
         cmocka_unit_test(stall_has_room_for_steps_that_are_late),
         cmocka_unit_test(rows_behind_many_keys_do_not_break_a_stall),
