@@ -9,8 +9,9 @@ static const double KEEP = 0.99;
 /* Times as many rows as usual make a step one of another kind. */
 static const double MANY = 4.0;
 
-/* Below it rows and keys have been in proportion so far. */
-static const double INDEPENDENT = 1e-4;
+/* Below it rows and keys have been in proportion so far, but for a sixth: with
+ * a tenth of noise three steps would tell next to nothing of either. */
+static const double INDEPENDENT = 0.03;
 
 /* A coefficient below zero is noise: the other one explains all there is. */
 static void solve(ndl_prompt_cost *c)
@@ -26,35 +27,35 @@ static void solve(ndl_prompt_cost *c)
     c->key_sec = row_sec > 0.0 ? key_sec : c->kt / c->kk;
 }
 
-static void fade(ndl_prompt_cost *c, double keep)
+/* A row or two more hide in the time that the weights take to be read: what
+ * they seemed to cost, behind many keys, would tell from afar that rows are for
+ * free and keys dear. */
+static void forget_fewer(ndl_prompt_cost *c, double rows)
 {
-    c->steps *= keep;
-    c->rr *= keep;
-    c->rk *= keep;
-    c->kk *= keep;
-    c->rt *= keep;
-    c->kt *= keep;
+    if (c->n > 0 && rows > MANY * c->rr / c->steps) *c = (ndl_prompt_cost){ 0 };
 }
 
-/* Of those learnt before, when `rows` come.  A row or two more hide in the time
- * that the weights take to be read: what they seemed to cost, behind many keys,
- * would otherwise tell from afar that rows are free and keys dear. */
-static double still_valid(const ndl_prompt_cost *c, double rows)
+static void fade(ndl_prompt_cost *c)
 {
-    const double usual = c->rr / c->steps;
-    return rows > MANY * usual ? usual / rows : 1.0;
+    c->rr *= KEEP;
+    c->rk *= KEEP;
+    c->kk *= KEEP;
+    c->rt *= KEEP;
+    c->kt *= KEEP;
+    c->steps *= KEEP;
 }
 
 void ndl_prompt_cost_learn(ndl_prompt_cost *c, double rows, double keys,
                            double sec)
 {
-    if (c->n > 0) fade(c, KEEP * still_valid(c, rows));
-    c->steps += 1.0;
+    forget_fewer(c, rows);
+    fade(c);
     c->rr += rows;
     c->rk += keys;
     c->kk += keys * keys / rows;
     c->rt += sec;
     c->kt += keys * sec / rows;
+    c->steps += 1.0;
     if (c->n < ENOUGH) c->n++;
     solve(c);
 }

@@ -15,7 +15,8 @@ typedef struct ndl_prompt_cost {
     double row_sec, key_sec; /* >= 0 */
 } ndl_prompt_cost;
 
-/** `rows` > 0 that see `keys` >= 0 have made a step longer by `sec` >= 0. */
+/** `rows` > 0 that see `keys` >= 0 have made a step longer by `sec` >= 0.  If
+ * they are many more than usual, what was learnt before is forgotten. */
 void ndl_prompt_cost_learn(ndl_prompt_cost *c, double rows, double keys,
                            double sec);
 
