@@ -9,11 +9,11 @@
 
 enum { NDL_PACE_WORKS = 1024 };
 
-/* Rows and keys that cost the same up to a few percent. */
+/* What is kept of works that cost the same up to a few percent. */
 typedef struct ndl_pace_work {
     int32_t kind, rows; /* rows 0: nothing here yet */
-    int32_t keys;       /* in eighths of an octave */
-    double sec;         /* the shortest so far */
+    int32_t octaves;    /* of the keys, in eighths */
+    double keys, sec;   /* the shortest so far */
 } ndl_pace_work;
 
 typedef struct ndl_pace {
@@ -25,8 +25,9 @@ typedef struct ndl_pace {
  * @param kind  0 or more
  * @param rows  > 0
  * @param keys  that the rows attend to, summed over them; 0: none
- * @return the shortest that such work took so far; sec itself when there is no
- * room to remember more kinds.
+ * @return what it can take at most, by this and all that was seen so far: no
+ * more than work with as many rows and keys or more did, and than its share of
+ * work with fewer.
  */
 double ndl_pace_note(ndl_pace *p, int kind, int rows, int64_t keys, double sec);
 
