@@ -358,6 +358,7 @@ static int place_rows(ndl_forward *f, const ndl_span *spans, int n_spans)
     const ndl_model *m = f->model;
     int t = 0;
     f->n_keys = 0;
+    f->n_spans = n_spans;
     for (int s = 0; s < n_spans; s++) {
         NDL_ASSERT(t + spans[s].n_rows <= f->limits.max_rows);
         for (int i = 0; i < spans[s].n_rows; i++, t++) {

@@ -76,8 +76,15 @@ static void count(ndl_layer_clock *c, int rows, double sec)
 static double full_speed_sec(ndl_forward *f, int layer, int rows, double work)
 {
     const bool is_block = layer > 0 && layer <= f->part.n_layers;
-    const int kind = is_block ? 1 : layer == 0 ? 0 : 2;
-    return ndl_pace_note(f->pace, kind, rows, is_block ? f->n_keys : 0, work);
+    const ndl_pace_load load = {
+        .kind = is_block     ? 1
+                : layer == 0 ? 0
+                             : 2,
+        .rows = rows,
+        .spans = is_block ? f->n_spans : 1,
+        .keys = is_block ? f->n_keys : 0,
+    };
+    return ndl_pace_note(f->pace, &load, work);
 }
 
 void ndl_forward_layer_end(ndl_forward *f, int layer, int rows, double begin)

@@ -47,6 +47,7 @@ struct ndl_forward {
     double speed;            /* 1: as it is */
     struct ndl_pace *pace;   /* once it was slow, or NULL */
     int64_t n_keys;          /* that the rows of the batch attend to */
+    int n_spans;             /* that they are of                     */
     double work_begin;       /* processor time, of the layer that runs */
     void (*idle)(void *arg);
     void *idle_arg;
