@@ -12,10 +12,11 @@
  * over one more than there are stages, or as many where the stall is tight: a
  * batch takes an equal share of them, those that have waited longest first, and
  * fills up with prompt rows, oldest request first, as long as no running decode
- * has to wait longer than the stall.  Until a step without prompt rows has been
- * measured, decode rows go alone.  Where pages run out the youngest request
- * gives up its own, waits again, and later computes its text anew, which gives
- * the same bits.  The oldest is never stopped, so everybody's turn comes.
+ * has to wait longer than the stall.  Where there is a limit, prompts wait
+ * while anybody decodes until a step without them was measured, within reason.
+ * Where pages run out the youngest request gives up its own, waits again, and
+ * later computes its text anew, which gives the same bits.  The oldest is never
+ * stopped, so everybody's turn comes.
  */
 #ifndef NOODLE_SCHEDULER_H
 #define NOODLE_SCHEDULER_H

@@ -132,14 +132,14 @@ static void learn_prompt(ndl_cadence *c, const ndl_cadence_load *load,
                          double sec)
 {
     const double expected = ndl_cadence_step_sec(c, load);
-    double rows = load->prompt_rows;
-    if (c->prompt.n > 0 && expected > 0.0)
+    const bool is_known = ndl_step_curve_is_known(c->curve);
+    const double rows =
+        load->prompt_rows + (is_known ? 0.0 : (double)load->decode_rows);
+    if (expected > 0.0 && !ndl_prompt_cost_is_strange(&c->prompt, rows)) {
         ndl_lateness_learn(&c->lateness, sec / expected);
-    if (c->prompt.n > 0 && sec > WILD * expected) sec = WILD * expected;
-    if (ndl_step_curve_is_known(c->curve))
-        sec -= decode_part(c, load->decode_rows);
-    else
-        rows += load->decode_rows;
+        if (sec > WILD * expected) sec = WILD * expected;
+    }
+    if (is_known) sec -= decode_part(c, load->decode_rows);
     ndl_prompt_cost_learn(&c->prompt, rows, load->prompt_keys, fmax(sec, 0.0));
     c->most_rows = fmax(KEEP_MOST * c->most_rows,
                         load->prompt_rows + (double)load->decode_rows);

@@ -5,6 +5,8 @@
 #ifndef NOODLE_SCHED_PROMPT_COST_H
 #define NOODLE_SCHED_PROMPT_COST_H
 
+#include <stdbool.h>
+
 /* All zero: nothing is known. */
 typedef struct ndl_prompt_cost {
     int n; /* steps learnt, no more than are counted */
@@ -15,8 +17,11 @@ typedef struct ndl_prompt_cost {
     double row_sec, key_sec; /* >= 0 */
 } ndl_prompt_cost;
 
+/** Are they so many more than usual that what is known tells little of them? */
+bool ndl_prompt_cost_is_strange(const ndl_prompt_cost *c, double rows);
+
 /** `rows` > 0 that see `keys` >= 0 have made a step longer by `sec` >= 0.  If
- * they are many more than usual, what was learnt before is forgotten. */
+ * they are strange, what was learnt before is forgotten. */
 void ndl_prompt_cost_learn(ndl_prompt_cost *c, double rows, double keys,
                            double sec);
 

@@ -147,16 +147,17 @@ static int abreast(const ndl_scheduler *s, int n_groups)
 }
 
 /* How long a step may take for a stall to hold.  In a full pipeline of n
- * batches one comes back as often as a stage takes a step, and the next has n
- * steps to wait.  While they come back faster, those that go one after another
- * queue up at the first stage: the last of them waits for what each takes
- * longer than that, too. */
+ * batches a text waits for n steps.  Behind short ones batches come back, and
+ * new ones go, more often: every `apart` seconds.  Of n that go so, each taking
+ * t, the last waits (n - 1) (t - apart) at the first stage and goes through all
+ * of them.  Either may be so much longer than foretold as steps were at worst.
+ */
 static double told_sec(const ndl_scheduler *s, const ndl_draft *d)
 {
     const ndl_scheduler_config *c = &s->config;
     const int n = abreast(s, d->n_groups);
     const double all = HOLD * c->stall_sec;
-    const double apart = s->back_sec * ndl_cadence_worst(s->cadence);
+    const double apart = s->apart_sec * ndl_cadence_worst(s->cadence);
     const double filling = (all + (n - 1) * apart) / (n - 1 + c->n_stages);
     return fmin(all / n, filling) / ndl_cadence_worst(s->cadence);
 }
@@ -222,10 +223,11 @@ static ndl_draft begin_draft(ndl_scheduler *s)
     /* What a stall means in rows follows from steps that were measured, one of
      * them without prompts.  It is waited for, but not for ever. */
     d.is_blind = isfinite(s->config.stall_sec) && d.alone_sec <= 0 &&
-                 s->n_told <= s->config.window;
+                 s->n_unmixed < s->config.window;
+    const bool is_waited_for = d.is_blind && s->n_begun <= s->config.window;
     choose_groups(s, &d);
     d.has_room = d.n_decoding == 0 ||
-                 (!d.is_blind && s->n_flights < abreast(s, d.n_groups));
+                 (!is_waited_for && s->n_flights < abreast(s, d.n_groups));
     d.sec = most_sec(s, &d);
     return d;
 }
@@ -338,21 +340,23 @@ static void book_flight(ndl_scheduler *s, ndl_flight *f, const ndl_draft *d)
     f->load = d->load;
     f->n_seqs = d->b.n_seqs;
     f->n_sampled = 0;
-    f->is_group = false;
+    f->goes_on = f->is_group = false;
     for (int i = 0; i < d->b.n_seqs; i++) {
         const ndl_scheduler_rows *r = &d->b.seqs[i];
         f->requests[i] = r->request;
         if (r->sample) f->sampled[f->n_sampled++] = r->request;
         book_sequence(s, r);
+        const bool is_last = s->seqs[r->request].phase == NDL_PHASE_DRAINING;
+        if (r->sample && !is_last) f->goes_on = true;
         /* Decode rows come first.  Those that are the last of their texts
          * must not hold up texts that go on. */
-        if (i < d->load.decode_rows &&
-            s->seqs[r->request].phase != NDL_PHASE_DRAINING)
-            f->is_group = true;
+        if (i < d->load.decode_rows && !is_last) f->is_group = true;
     }
     s->n_flights++;
     s->n_decode_flights += f->is_group;
-    if (d->load.decode_rows > 0) s->n_groups = d->n_groups;
+    if (d->load.decode_rows == 0) return;
+    s->n_unmixed += d->load.prompt_rows == 0;
+    s->n_groups = d->n_groups;
 }
 
 bool ndl_scheduler_next(ndl_scheduler *s, ndl_scheduler_batch *out)
@@ -367,6 +371,9 @@ bool ndl_scheduler_next(ndl_scheduler *s, ndl_scheduler_batch *out)
     if (turn_of_prompts) ndl_prompts_add(s, &d);
     if (d.b.n_rows == 0) {
         add_decode_rows(s, &d);
+        if (d.load.decode_rows > 0 && d.is_blind) d.has_room = false;
+        /* Texts may lack a page that only a prompt will set free. */
+        if (d.b.n_rows == 0 && s->n_flights == 0) d.has_room = true;
         if (d.has_room) ndl_prompts_add(s, &d);
     }
     if (d.b.n_rows == 0) return false;
@@ -440,9 +447,10 @@ int ndl_scheduler_done(ndl_scheduler *s, uint64_t id,
     f->id = 0;
     s->n_flights--;
     s->n_decode_flights -= f->is_group;
-    if (f->n_sampled > 0 && s->n_told <= s->config.window) s->n_told++;
-    if (times && times->slowest_sec >= 0.0)
-        s->back_sec += (times->slowest_sec - s->back_sec) / s->config.n_stages;
+    if (f->goes_on && s->n_begun <= s->config.window) s->n_begun++;
+    if (times && times->slowest_sec > 0.0 && f->load.decode_rows > 0)
+        s->apart_sec +=
+            (times->slowest_sec - s->apart_sec) / s->config.n_stages;
     if (times) ndl_cadence_learn(s->cadence, &f->load, times);
     for (int k = 0; k < f->n_seqs; k++) {
         const ndl_sequence *q = &s->seqs[f->requests[k]];

@@ -43,7 +43,8 @@ typedef struct ndl_sequence {
 typedef struct ndl_flight {
     uint64_t id; /* 0: free */
     ndl_cadence_load load;
-    bool is_group; /* with decode rows of texts that go on after it */
+    bool goes_on;  /* a text that it gives a token goes on after it */
+    bool is_group; /* such a text has a decode row in it            */
     int n_seqs, n_sampled;
     int *requests; /* (n_slots): those with rows in it */
     int *sampled;  /* (n_slots): those that get a token */
@@ -69,15 +70,18 @@ struct ndl_scheduler {
     int32_t *texts;       /* (n_slots, context) */
     int32_t **free_texts; /* (n_slots): a stack */
     int n_free_texts;
-    int n_told;          /* batches that brought tokens, <= window+1 */
+    int n_unmixed;       /* batches with decode rows alone, so far   */
+    int n_begun;         /* that came back with goes_on; <= window+1 */
     bool prompts_waited; /* the last batch had no room for them      */
     bool prompts_flow;   /* the last one that could take some has them */
     int n_groups;        /* of the last batch with decode rows  */
     ndl_flight *flights; /* (window) */
     int *flown;          /* (window, 2, n_slots): their lists */
-    int n_flights, n_decode_flights; /* of the latter those of groups */
+    int n_flights;
+    int n_decode_flights; /* those with is_group */
     uint64_t last_id, last_done;
-    double back_sec; /* of late, what the slowest stage took for a batch */
+    double apart_sec; /* between batches with decode rows that came back of
+                         late, in a full pipeline: of the slowest stage */
     ndl_scheduler_rows *rows; /* (n_slots): the batch being told */
     int *ended;               /* (n_slots): told by done()       */
     int64_t miss_tokens, preemptions;
@@ -91,7 +95,7 @@ typedef struct ndl_draft {
     int n_groups;     /* to have in flight                          */
     int n_alone;      /* if there were no prompts                   */
     double alone_sec; /* of a step without prompts; 0: none yet     */
-    bool is_blind;    /* one is to be seen before prompts get beside texts */
+    bool is_blind;    /* no step without prompts was measured yet */
     bool has_room;    /* prompt rows may go now                     */
     double sec;       /* the step may take so long, if it has them  */
 } ndl_draft;

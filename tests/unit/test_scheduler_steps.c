@@ -295,6 +295,46 @@ static void what_is_never_seen_is_not_waited_for(void **state)
     ndl_scheduler_destroy(&s);
 }
 
+/* Nor is anything told by texts of one token. */
+static void texts_of_one_token_tell_of_no_step(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01 };
+    const ndl_request one = { .prompt = ids, .n_prompt = 250, .max_new = 1 };
+    const ndl_request prompt = { .prompt = ids, .n_prompt = 3000 };
+    ndl_scheduler *s = make_timed(2, 3, 1.0);
+    ndl_scheduler_batch b;
+    for (int i = 0; i < 8; i++) ndl_scheduler_submit(s, &one);
+    for (int i = 0; i < 8; i++) step(s, 0);
+    begin(s, 4, &prompt);
+    assert_true(ndl_scheduler_next(s, &b));
+    assert_int_equal(b.n_rows, 4);
+    assert_false(ndl_scheduler_next(s, &b));
+    ndl_scheduler_destroy(&s);
+}
+
+/* The older one has all pages but one and is at its prompt; the younger one
+ * begins alike, and needs a second page for the first step without prompts. */
+static void a_text_without_a_page_does_not_wait_for_itself(void **state)
+{
+    (void)state;
+    enum { PAGE = NDL_PAGE_POSITIONS, ALIKE = PAGE - 50 };
+    static int32_t other[PAGE];
+    for (int i = ALIKE; i < PAGE; i++) other[i] = i;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01 };
+    const ndl_request a = { .prompt = ids, .n_prompt = 910, .max_new = 1 };
+    const ndl_request z = { .prompt = other, .n_prompt = PAGE, .max_new = 10 };
+    ndl_scheduler *s = make((ndl_scheduler_config){ .max_requests = 2,
+                                                    .n_pages = 5,
+                                                    .window = 2,
+                                                    .max_rows = 100,
+                                                    .context = 5 * PAGE });
+    ndl_scheduler_submit(s, &a);
+    ndl_scheduler_submit(s, &z);
+    assert_true(run_out(s) > 10);
+    ndl_scheduler_destroy(&s);
+}
+
 /* One is at its last token when the other is not: that one is soon to follow,
  * not to come back first. */
 static void last_tokens_hold_up_no_other_text(void **state)
@@ -421,6 +461,8 @@ int main(void)
         cmocka_unit_test(first_decode_rows_go_without_prompts),
         cmocka_unit_test(no_chunk_goes_between_first_and_second_token),
         cmocka_unit_test(what_is_never_seen_is_not_waited_for),
+        cmocka_unit_test(texts_of_one_token_tell_of_no_step),
+        cmocka_unit_test(a_text_without_a_page_does_not_wait_for_itself),
         cmocka_unit_test(last_tokens_hold_up_no_other_text),
         cmocka_unit_test(what_stays_unknown_sets_no_limit),
         cmocka_unit_test(prompts_fill_the_pipeline_and_not_the_window),
