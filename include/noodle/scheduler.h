@@ -13,10 +13,10 @@
  * batch takes an equal share of them, those that have waited longest first, and
  * fills up with prompt rows, oldest request first, as long as no running decode
  * has to wait longer than the stall.  Where there is a limit, prompts wait
- * while anybody decodes until a step without them was measured, within reason.
- * Where pages run out the youngest request gives up its own, waits again, and
- * later computes its text anew, which gives the same bits.  The oldest is never
- * stopped, so everybody's turn comes.
+ * for a first step without them, while one may be on its way and for no more
+ * than some batches.  Where pages run out the youngest request gives up its
+ * own, waits again, and later computes its text anew, which gives the same
+ * bits.  The oldest is never stopped, so everybody's turn comes.
  */
 #ifndef NOODLE_SCHEDULER_H
 #define NOODLE_SCHEDULER_H

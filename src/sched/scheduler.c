@@ -221,13 +221,16 @@ static ndl_draft begin_draft(ndl_scheduler *s)
         d.n_decoding += s->seqs[s->running.items[i]].phase != NDL_PHASE_PREFILL;
     d.alone_sec = ndl_cadence_decode_sec(s->cadence);
     /* What a stall means in rows follows from steps that were measured, one of
-     * them without prompts.  It is waited for, but not for ever. */
+     * them without prompts.  It is waited for while one may come, and not for
+     * ever: a text may lack a page that only a prompt will set free, or end
+     * with its first token. */
     d.is_blind = isfinite(s->config.stall_sec) && d.alone_sec <= 0 &&
                  s->n_unmixed < s->config.window;
-    const bool is_waited_for = d.is_blind && s->n_begun <= s->config.window;
+    const bool is_coming =
+        d.is_blind && s->n_flights > 0 && s->n_begun <= s->config.window;
     choose_groups(s, &d);
     d.has_room = d.n_decoding == 0 ||
-                 (!is_waited_for && s->n_flights < abreast(s, d.n_groups));
+                 (!is_coming && s->n_flights < abreast(s, d.n_groups));
     d.sec = most_sec(s, &d);
     return d;
 }
@@ -372,8 +375,6 @@ bool ndl_scheduler_next(ndl_scheduler *s, ndl_scheduler_batch *out)
     if (d.b.n_rows == 0) {
         add_decode_rows(s, &d);
         if (d.load.decode_rows > 0 && d.is_blind) d.has_room = false;
-        /* Texts may lack a page that only a prompt will set free. */
-        if (d.b.n_rows == 0 && s->n_flights == 0) d.has_room = true;
         if (d.has_room) ndl_prompts_add(s, &d);
     }
     if (d.b.n_rows == 0) return false;

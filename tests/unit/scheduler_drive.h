@@ -28,16 +28,23 @@ static inline ndl_scheduler *make(ndl_scheduler_config config)
     return s;
 }
 
-/* The next batch goes, and comes back with token `id` for who awaits one. */
-static inline ndl_scheduler_batch step(ndl_scheduler *s, int32_t id)
+/* The next batch goes, and comes back with token `id` for who awaits one.
+ * @param times  what it took, or NULL: nobody knows. */
+static inline ndl_scheduler_batch step_timed(ndl_scheduler *s, int32_t id,
+                                             const ndl_cadence_times *times)
 {
     ndl_scheduler_batch b;
     const int *list, *ended;
     assert_true(ndl_scheduler_next(s, &b));
     const int n = ndl_scheduler_awaited(s, b.id, &list);
     for (int i = 0; i < n; i++) ndl_scheduler_token(s, list[i], id);
-    ndl_scheduler_done(s, b.id, NULL, &ended);
+    ndl_scheduler_done(s, b.id, times, &ended);
     return b;
+}
+
+static inline ndl_scheduler_batch step(ndl_scheduler *s, int32_t id)
+{
+    return step_timed(s, id, NULL);
 }
 
 /* Steps until all is done. */

@@ -250,6 +250,23 @@ static void steps_of_a_row_do_not_tell_what_many_cost(void **state)
     ndl_cadence_destroy(&c);
 }
 
+/* What was expected of a step of a kind that was not seen says nothing about
+ * it: such a step is not late, and counts as long as it was. */
+static void a_strange_step_is_not_late(void **state)
+{
+    (void)state;
+    ndl_cadence *c = make(2, 128);
+    learn_often(c, decode(2), 0.064);
+    const ndl_cadence_load few = { 2, 1, keys_of(100, 1) };
+    for (int i = 0; i < 50; i++) learn(c, few, 0.065);
+    const double worst = ndl_cadence_worst(c);
+    const ndl_cadence_load many = { 2, 126, keys_of(100, 126) };
+    learn(c, many, 20.0);
+    assert_true(ndl_cadence_worst(c) == worst);
+    assert_true(is_near(step_sec(c, many), 20.0, 0.01));
+    ndl_cadence_destroy(&c);
+}
+
 static void rows_are_the_most_that_fit(void **state)
 {
     (void)state;
@@ -367,6 +384,7 @@ int main(void)
         cmocka_unit_test(the_first_prompt_tells_a_price_for_rows),
         cmocka_unit_test(rows_beyond_those_seen_are_not_taken_for_free),
         cmocka_unit_test(steps_of_a_row_do_not_tell_what_many_cost),
+        cmocka_unit_test(a_strange_step_is_not_late),
         cmocka_unit_test(rows_are_the_most_that_fit),
         cmocka_unit_test(nonsense_is_not_learnt),
         cmocka_unit_test(waiting_for_prompts_is_no_trip),

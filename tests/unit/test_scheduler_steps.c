@@ -59,15 +59,20 @@ static void begin(ndl_scheduler *s, int n, const ndl_request *prompt)
     ndl_scheduler_submit(s, prompt);
 }
 
-/* The next batch goes, and comes back after `sec` in every stage. */
+/* The next batch takes `sec` in every stage. */
 static void step_taking(ndl_scheduler *s, double sec)
 {
+    step_timed(s, 0, &(ndl_cadence_times){ sec, sec, sec });
+}
+
+/* The four texts go, and until they are back no row of a prompt. */
+static void check_texts_go_alone(ndl_scheduler *s)
+{
     ndl_scheduler_batch b;
-    const int *list, *ended;
     assert_true(ndl_scheduler_next(s, &b));
-    const int n = ndl_scheduler_awaited(s, b.id, &list);
-    for (int i = 0; i < n; i++) ndl_scheduler_token(s, list[i], 0);
-    ndl_scheduler_done(s, b.id, &(ndl_cadence_times){ sec, sec, sec }, &ended);
+    assert_int_equal(b.n_seqs, 4);
+    assert_int_equal(b.n_rows, 4);
+    assert_false(ndl_scheduler_next(s, &b));
 }
 
 static void later_chunks_are_smaller_so_that_all_take_as_long(void **state)
@@ -155,6 +160,23 @@ static void steps_are_shorter_while_the_pipeline_fills(void **state)
     fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
     assert_int_equal(rows_beside(4, 7 * 1.04 / 0.95, 0), 50);
     assert_int_equal(rows_beside(4, (7 * 1.04 - 3 * 0.4) / 0.95, 0.4), 50);
+}
+
+/* How long prompts take by themselves, or what nobody has measured, does not
+ * tell how often texts come back. */
+static void steps_without_texts_do_not_fill_the_pipeline(void **state)
+{
+    (void)state;
+    fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01, .decode_sec = 0.54 };
+    const ndl_request prompt = { .prompt = ids, .n_prompt = 3000 };
+    ndl_scheduler *s = make_timed(4, 8, 7 * 1.04 / 0.95);
+    ndl_scheduler_batch b;
+    ndl_scheduler_submit(s, &prompt);
+    while (!ndl_scheduler_is_finished(s, 0)) step_taking(s, 9.0);
+    begin(s, 4, &prompt);
+    assert_true(ndl_scheduler_next(s, &b));
+    assert_int_equal(b.n_rows, 4 + 50);
+    ndl_scheduler_destroy(&s);
 }
 
 static void prompts_get_on_however_short_the_stall(void **state)
@@ -246,12 +268,8 @@ static void first_decode_rows_go_without_prompts(void **state)
     fake = (fake_times){ .step_sec = 0.5, .row_sec = 0.01 };
     const ndl_request prompt = { .prompt = ids, .n_prompt = 3000 };
     ndl_scheduler *s = make_timed(3, 8, 1.0);
-    ndl_scheduler_batch b;
     begin(s, 4, &prompt);
-    assert_true(ndl_scheduler_next(s, &b));
-    assert_int_equal(b.n_seqs, 4);
-    assert_int_equal(b.n_rows, 4);
-    assert_false(ndl_scheduler_next(s, &b));
+    check_texts_go_alone(s);
     ndl_scheduler_destroy(&s);
 }
 
@@ -271,9 +289,7 @@ static void no_chunk_goes_between_first_and_second_token(void **state)
     assert_false(ndl_scheduler_next(s, &b));
     for (int i = 0; i < 4; i++) ndl_scheduler_token(s, i, 0);
     done(s, b.id);
-    assert_true(ndl_scheduler_next(s, &b));
-    assert_int_equal(b.n_rows, 4);
-    assert_false(ndl_scheduler_next(s, &b));
+    check_texts_go_alone(s);
     ndl_scheduler_destroy(&s);
 }
 
@@ -303,13 +319,10 @@ static void texts_of_one_token_tell_of_no_step(void **state)
     const ndl_request one = { .prompt = ids, .n_prompt = 250, .max_new = 1 };
     const ndl_request prompt = { .prompt = ids, .n_prompt = 3000 };
     ndl_scheduler *s = make_timed(2, 3, 1.0);
-    ndl_scheduler_batch b;
     for (int i = 0; i < 8; i++) ndl_scheduler_submit(s, &one);
     for (int i = 0; i < 8; i++) step(s, 0);
     begin(s, 4, &prompt);
-    assert_true(ndl_scheduler_next(s, &b));
-    assert_int_equal(b.n_rows, 4);
-    assert_false(ndl_scheduler_next(s, &b));
+    check_texts_go_alone(s);
     ndl_scheduler_destroy(&s);
 }
 
@@ -453,6 +466,7 @@ int main(void)
         cmocka_unit_test(step_with_prompt_rows_takes_twice_as_long_as_without),
         cmocka_unit_test(stall_is_shared_by_the_steps_in_flight),
         cmocka_unit_test(steps_are_shorter_while_the_pipeline_fills),
+        cmocka_unit_test(steps_without_texts_do_not_fill_the_pipeline),
         cmocka_unit_test(prompts_get_on_however_short_the_stall),
         cmocka_unit_test(stall_has_room_for_steps_that_are_late),
         cmocka_unit_test(rows_behind_many_keys_do_not_break_a_stall),
