@@ -12,7 +12,12 @@ static const double KEEP = 0.99;
 static const double MANY = 4.0;
 
 /* Below it keys a row have varied by less than a sixth (whose square it is):
- * with a tenth of noise three steps would tell next to nothing of either. */
+ * with a tenth of noise three steps would tell next to nothing of either.
+ * (steps_of_a_row_do_not_tell_what_many_cost with that noise, 200 seeds: a
+ * chunk seemed to cost at least 0.13 of what it did with 1e-4 and 0.01, 0.33
+ * with 0.03, 0.70 with 0.1; but with 0.1 waits rose from 0.78 to 0.94 of a
+ * stall of eight steps, four stages of test_scheduler_busy, and prompts of 8192
+ * at --stall-ms 200 were no faster, two runs of each.) */
 static const double INDEPENDENT = 0.03;
 
 /* A coefficient below zero is noise: the other one explains all there is. */

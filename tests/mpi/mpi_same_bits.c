@@ -79,6 +79,22 @@ static void announce(const char *cpu)
         unsetenv("NDL_CPU");
 }
 
+/* Told before it begins: the last line of a run that failed, or was ended for
+ * taking too long, says in which session, and whether it stood still there. */
+static void describe(const setting *s)
+{
+    static double begun;
+    if (n_sessions == 0) begun = MPI_Wtime();
+    fprintf(stderr,
+            "%5.1f s: %s split %s cpu %s rows %d threads %d slots %d pages %d "
+            "groups %d%s%s\n",
+            MPI_Wtime() - begun, toys[s->toy].name,
+            s->split ? s->split : "auto", s->cpu[0] ? s->cpu : "best", s->rows,
+            s->threads, s->slots, s->pages, s->groups,
+            s->no_reuse ? " no reuse" : "",
+            s->rank0_hosts ? " rank 0 shared" : "");
+}
+
 static void run(const setting *s, const ndl_request *requests, int n,
                 const char *logits, heard *h)
 {
@@ -112,6 +128,7 @@ static void run(const setting *s, const ndl_request *requests, int n,
         .n_requests = n,
         .client = { .arg = h, .on_token = on_token, .on_finish = on_finish },
     };
+    describe(s);
     announce(s->cpu);
     const ndl_status st = ndl_session_lead(&setup, &result);
     if (st != NDL_OK) fprintf(stderr, "%s\n", ndl_status_message());
@@ -121,17 +138,6 @@ static void run(const setting *s, const ndl_request *requests, int n,
     ndl_session_result_fini(&result);
     ndl_store_close(&store);
     n_sessions++;
-}
-
-static void describe(const setting *s)
-{
-    fprintf(stderr,
-            "%s split %s cpu %s rows %d threads %d slots %d pages %d groups %d"
-            "%s%s\n",
-            toys[s->toy].name, s->split ? s->split : "auto",
-            s->cpu[0] ? s->cpu : "best", s->rows, s->threads, s->slots,
-            s->pages, s->groups, s->no_reuse ? " no reuse" : "",
-            s->rank0_hosts ? " rank 0 shared" : "");
 }
 
 /* ---- logits ---- */
@@ -183,7 +189,6 @@ static void check_logits(const setting *s)
     remove(npy);
     const bool same =
         memcmp(got + HEADER, t.logits[which(s)][s->toy], bytes) == 0;
-    if (!same) describe(s);
     CHECK(same);
     free(got);
 }
@@ -200,7 +205,6 @@ static void check_alike(const setting *s)
         const bool same = h.is_finished[i] && h.n[i] == want &&
                           memcmp(h.ids[i], t.alike_texts[s->toy][i],
                                  (size_t)want * sizeof(int32_t)) == 0;
-        if (!same) describe(s);
         CHECK(same);
     }
 }
@@ -214,7 +218,6 @@ static void check_texts(const setting *s, int first, int n)
         const bool same = h.is_finished[i] && h.n[i] == want &&
                           memcmp(h.ids[i], t.texts[which(s)][s->toy][first + i],
                                  (size_t)want * sizeof(int32_t)) == 0;
-        if (!same) describe(s);
         CHECK(same);
     }
 }

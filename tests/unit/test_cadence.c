@@ -227,7 +227,8 @@ static void rows_beyond_those_seen_are_not_taken_for_free(void **state)
 
 /* A row beside texts hides in the time that the weights take to be read, so
  * that a prompt row at the 600th position seems to cost 7 ms.  Then the texts
- * end, and rows cost 12.5 ms each, as they did at the first position. */
+ * end, and rows cost 12.5 ms each, as they did at the first position.  (The
+ * least of 200 seeds: 0.66 on the way, 0.74 at its end.) */
 static void steps_of_a_row_do_not_tell_what_many_cost(void **state)
 {
     (void)state;
@@ -244,9 +245,9 @@ static void steps_of_a_row_do_not_tell_what_many_cost(void **state)
     for (int pos = 628; pos < 1396; pos += 128) {
         const ndl_cadence_load alone = { 0, 128, keys_of(pos, 128) };
         learn(c, alone, first_sec * (1.0 + 0.05 * world_normal()));
-        assert_true(step_sec(c, first) > 0.3 * first_sec);
+        assert_true(step_sec(c, first) > 0.6 * first_sec);
     }
-    assert_true(step_sec(c, first) > 0.5 * first_sec);
+    assert_true(step_sec(c, first) > 0.7 * first_sec);
     ndl_cadence_destroy(&c);
 }
 
