@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "noodle/heed.h"
 #include "noodle/status.h"
 
 /**
@@ -20,6 +21,11 @@
  */
 ndl_status ndl_file_read(char **out, size_t *n, const char *path,
                          size_t max_bytes);
+
+/** Likewise of what may be a pipe that takes its time: `heed` is asked
+ * meanwhile, and its error returned. */
+ndl_status ndl_file_read_heeding(char **out, size_t *n, const char *path,
+                                 size_t max_bytes, ndl_heed heed);
 
 /**
  * Read exactly n bytes that lie at `offset`.

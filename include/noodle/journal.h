@@ -20,8 +20,7 @@ typedef struct ndl_journal_setup {
     /** A line that is there already; an error ends the opening. */
     ndl_status (*on_line)(void *arg, const ndl_line *line);
     void *arg;
-    /** Asked with `arg` while the file is read, see ndl_lines_heed; or NULL. */
-    ndl_lines_heed_fn *heed;
+    ndl_heed heed; /* asked while the file is read */
 } ndl_journal_setup;
 
 /**

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "noodle/heed.h"
 #include "noodle/status.h"
 
 enum { NDL_LINES_LONGEST = 64 << 20 /* bytes of a line, at most */ };
@@ -22,9 +23,6 @@ typedef struct ndl_line {
     bool is_whole;  /* "\n" ends it; false: the file ends in it */
 } ndl_line;
 
-/** Asked whether to go on; an error ends the reading. */
-typedef ndl_status ndl_lines_heed_fn(void *arg);
-
 /** Does not wait for the writer of a named pipe: the first line does.
  * @return NDL_OK; NDL_ENOINPUT, NDL_EPERM, NDL_EOS, NDL_EIO. */
 ndl_status ndl_lines_open(ndl_lines **out, const char *path);
@@ -34,10 +32,9 @@ ndl_status ndl_lines_open(ndl_lines **out, const char *path);
 ndl_status ndl_lines_open_fd(ndl_lines **out, int fd, const char *path);
 void ndl_lines_close(ndl_lines **l);
 
-/** Ask `fn` before every line, and several times a second while one is waited
- * for: a signal shall not have to wait for the end of a pipe.
- * @param fn  NULL: nobody is asked. */
-void ndl_lines_heed(ndl_lines *l, ndl_lines_heed_fn *fn, void *arg);
+/** Ask it before every line, and several times a second while one is waited
+ * for; at first nobody is asked. */
+void ndl_lines_heed(ndl_lines *l, ndl_heed heed);
 
 /** The next line; blocks until there is one.
  * @param[out] line  untouched on error.

@@ -44,7 +44,7 @@ ndl_status ndl_file_fail(const char *path, const char *verb, int err)
 
 /* Read until the end, growing: what a pipe or a device holds nobody tells. */
 static ndl_status read_all(int fd, char **out, size_t *n, const char *path,
-                           size_t max_bytes)
+                           size_t max_bytes, ndl_heed heed)
 {
     size_t len = 0, cap = 0;
     char *buf = NULL;
@@ -52,8 +52,13 @@ static ndl_status read_all(int fd, char **out, size_t *n, const char *path,
         char *more = ndl_grow(buf, &cap, len + CHUNK, 1);
         if (!more) break;
         buf = more;
-        const ssize_t got = read(fd, buf + len, cap - len - 1);
-        if (got < 0 && errno == EINTR) continue;
+        ssize_t got;
+        const ndl_status st =
+            ndl_heed_read(heed, fd, buf + len, cap - len - 1, &got);
+        if (st != NDL_OK) {
+            free(buf);
+            return st;
+        }
         if (got < 0) {
             free(buf);
             if (errno == EISDIR)
@@ -80,14 +85,21 @@ static ndl_status read_all(int fd, char **out, size_t *n, const char *path,
     return NDL_FAIL(NDL_EOS, "%s: out of memory after %zu bytes", path, len);
 }
 
+ndl_status ndl_file_read_heeding(char **out, size_t *n, const char *path,
+                                 size_t max_bytes, ndl_heed heed)
+{
+    /* O_NONBLOCK: a named pipe is waited for where `heed` is asked. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return ndl_file_fail(path, "open", errno);
+    const ndl_status st = read_all(fd, out, n, path, max_bytes, heed);
+    close(fd);
+    return st;
+}
+
 ndl_status ndl_file_read(char **out, size_t *n, const char *path,
                          size_t max_bytes)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return ndl_file_fail(path, "open", errno);
-    const ndl_status st = read_all(fd, out, n, path, max_bytes);
-    close(fd);
-    return st;
+    return ndl_file_read_heeding(out, n, path, max_bytes, (ndl_heed){ 0 });
 }
 
 ndl_status ndl_file_read_at(int fd, const char *path, void *dst, size_t n,

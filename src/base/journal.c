@@ -112,7 +112,7 @@ static ndl_status begin(ndl_journal *j, const ndl_journal_setup *setup)
     NDL_TRY(open_file(j));
     NDL_TRY(lock(j));
     NDL_TRY(ndl_lines_open_fd(&lines, j->fd, j->path));
-    ndl_lines_heed(lines, setup->heed, setup->arg);
+    ndl_lines_heed(lines, setup->heed);
     const ndl_status st = read_lines(j, setup, lines);
     ndl_lines_close(&lines);
     NDL_TRY(st);

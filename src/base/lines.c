@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,11 +10,7 @@
 #include "noodle/file.h"
 #include "noodle/grow.h"
 
-enum {
-    CHUNK = 1 << 16,
-    WAIT_MS = 100 /* between two looks at whether to go on: a signal may come
-                     just before we sleep, or to another thread */
-};
+enum { CHUNK = 1 << 16 };
 
 struct ndl_lines {
     int fd;
@@ -25,8 +20,7 @@ struct ndl_lines {
     uint64_t begin;       /* of bytes[from] in what was read */
     int64_t number;
     bool is_at_end;
-    ndl_lines_heed_fn *heed; /* or NULL */
-    void *heed_arg;
+    ndl_heed heed;
 };
 
 ndl_status ndl_lines_open_fd(ndl_lines **out, int fd, const char *path)
@@ -55,10 +49,9 @@ ndl_status ndl_lines_open(ndl_lines **out, const char *path)
     return st;
 }
 
-void ndl_lines_heed(ndl_lines *l, ndl_lines_heed_fn *fn, void *arg)
+void ndl_lines_heed(ndl_lines *l, ndl_heed heed)
 {
-    l->heed = fn;
-    l->heed_arg = arg;
+    l->heed = heed;
 }
 
 void ndl_lines_close(ndl_lines **l)
@@ -96,33 +89,12 @@ static ndl_status make_room(ndl_lines *l)
     return NDL_OK;
 }
 
-static ndl_status heed(const ndl_lines *l)
-{
-    return l->heed ? l->heed(l->heed_arg) : NDL_OK;
-}
-
-/* Sleep until there is something to read, or its end.  A named pipe that nobody
- * has opened for writing yet has no end. */
-static ndl_status await(const ndl_lines *l)
-{
-    struct pollfd p = { .fd = l->fd, .events = POLLIN };
-    for (;;) {
-        NDL_TRY(heed(l));
-        const int n = poll(&p, 1, l->heed ? WAIT_MS : -1);
-        /* Other failures are told by the read that follows. */
-        if (n > 0 || (n < 0 && errno != EINTR)) return NDL_OK;
-    }
-}
-
 static ndl_status read_more(ndl_lines *l)
 {
     if (l->to - l->from > NDL_LINES_LONGEST) return too_long(l);
     NDL_TRY(make_room(l));
     ssize_t got;
-    do {
-        NDL_TRY(await(l));
-        got = read(l->fd, l->bytes + l->to, CHUNK);
-    } while (got < 0 && (errno == EINTR || errno == EAGAIN));
+    NDL_TRY(ndl_heed_read(l->heed, l->fd, l->bytes + l->to, CHUNK, &got));
     if (got < 0 && errno == EISDIR)
         return NDL_FAIL(NDL_ENOINPUT, "%s: is a directory: give a file",
                         l->path);
@@ -136,7 +108,7 @@ ndl_status ndl_lines_next(ndl_lines *l, ndl_line *line)
 {
     size_t seen = 0;
     char *end = NULL;
-    NDL_TRY(heed(l));
+    NDL_TRY(ndl_heed_ask(l->heed));
     for (;;) {
         const size_t n = l->to - l->from - seen;
         if (n) end = memchr(l->bytes + l->from + seen, '\n', n);

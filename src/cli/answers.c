@@ -107,7 +107,7 @@ static void on_progress(void *arg, const ndl_scheduler_counts *counts,
     char text[160];
     set_time(a, now);
     a->counts = *counts;
-    if (!p->what) ndl_progress_line_begin(p, "run", a->signal);
+    if (!p->what) ndl_progress_line_begin(p, "run", a->reading.signal);
     if (!ndl_progress_line_is_due(p)) return;
     ndl_progress_line_print(p, ndl_tally_text(&a->tally, counts,
                                               now - a->start_sec, text,

@@ -11,12 +11,13 @@
 #include "noodle/model.h"
 #include "noodle/session.h"
 #include "progress_line.h"
+#include "reading.h"
 #include "request_list.h"
 #include "tally.h"
 
 typedef struct ndl_answers {
     const ndl_options *options;
-    const volatile sig_atomic_t *signal;
+    ndl_reading reading; /* of the requests */
     ndl_request_list list;
     ndl_journal *journal;
     char *model;             /* its name */

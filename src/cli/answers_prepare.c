@@ -44,23 +44,15 @@ static ndl_status on_line(void *arg, const ndl_line *line)
     return st;
 }
 
-/* Thousands of requests take seconds, and a pipe as long as it likes. */
-static ndl_status heed(void *arg)
-{
-    const ndl_answers *a = arg;
-    if (!*a->signal) return NDL_OK;
-    const ndl_status st = ndl_session_signal_status(*a->signal);
-    return NDL_FAIL(st,
-                    "%s: %s: it was still being read, and no request has run",
-                    a->options->requests, ndl_status_text(st));
-}
-
 ndl_status ndl_answers_begin(ndl_answers *out, const ndl_options *options,
                              const volatile sig_atomic_t *signal)
 {
-    *out = (ndl_answers){ .options = options, .signal = signal };
-    NDL_TRY(ndl_request_list_read(&out->list, options->requests, options, heed,
-                                  out));
+    *out = (ndl_answers){ .options = options,
+                          .reading = { signal, options->requests } };
+    /* Thousands of requests take seconds, and a pipe as long as it likes. */
+    const ndl_heed heed = ndl_reading_heed(&out->reading);
+    NDL_TRY(
+        ndl_request_list_read(&out->list, options->requests, options, heed));
     out->tally.n_requests = out->list.n;
     const ndl_journal_setup setup = { .path = options->results,
                                       .begin = NDL_ANSWER_LINE_BEGIN,
@@ -214,7 +206,7 @@ ndl_status ndl_answers_prepare(ndl_answers *a, const ndl_tokenizer *tokenizer,
     for (int i = 0; i < a->list.n; i++) {
         ndl_request_line *x = &a->list.all[i];
         if (x->is_answered) continue;
-        NDL_TRY(heed(a));
+        NDL_TRY(ndl_heed_ask(ndl_reading_heed(&a->reading)));
         NDL_TRY(judge(a, x, model, limit));
         if (x->error) {
             NDL_TRY(answer_refused(a, x));

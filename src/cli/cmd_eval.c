@@ -195,7 +195,8 @@ static ndl_status check_tokenizer(const eval *e)
     ndl_tokenizer *tokenizer = NULL;
     ndl_eval_text other = { 0 };
     NDL_TRY(ndl_tokenizer_load(&tokenizer, e->base.store));
-    ndl_status st = ndl_eval_text_read(&other, o, tokenizer, &e->base.model);
+    ndl_status st = ndl_eval_text_read(&other, o, e->cli->signal, tokenizer,
+                                       &e->base.model);
     if (st == NDL_OK &&
         (other.n_ids != e->text.n_ids ||
          memcmp(other.ids, e->text.ids, other.n_ids * sizeof *other.ids) != 0))
@@ -259,8 +260,8 @@ static ndl_status prepare(eval *e)
     NDL_TRY(open_file(&e->model, o->model));
     NDL_TRY(ndl_session_options_kv_types(o, e->model.mix, &e->model.kv_types));
     NDL_TRY(ndl_tokenizer_load(&tokenizer, e->model.store));
-    const ndl_status st =
-        ndl_eval_text_read(&e->text, o, tokenizer, &e->model.model);
+    const ndl_status st = ndl_eval_text_read(&e->text, o, e->cli->signal,
+                                             tokenizer, &e->model.model);
     ndl_tokenizer_destroy(&tokenizer);
     NDL_TRY(st);
     NDL_TRY(ndl_eval_text_cut(&e->text, o, &e->model.model));

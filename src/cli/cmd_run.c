@@ -258,7 +258,8 @@ static ndl_status run_prompts(ndl_cli *cli)
     choose_seed(&o);
     NDL_TRY_GOTO(done, st, open_model(&f, &o));
     NDL_TRY_GOTO(done, st, context_limit(&o, &f.model, &limit));
-    NDL_TRY_GOTO(done, st, ndl_texts_read(&t, &o, f.tokenizer, &f.model));
+    NDL_TRY_GOTO(done, st,
+                 ndl_texts_read(&t, &o, cli->signal, f.tokenizer, &f.model));
     NDL_TRY_GOTO(done, st, ndl_texts_fit(&t, limit, &context));
     if (o.out) NDL_TRY_GOTO(done, st, make_folder(o.out));
     st = run_texts(cli, &f, &t, context);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "noodle/file.h"
+#include "reading.h"
 
 enum {
     MAX_BYTES = 1 << 30,
@@ -59,11 +60,12 @@ static ndl_status begin_ids(ndl_eval_text *t, size_t n)
     return NDL_OK;
 }
 
-static ndl_status read_ids(ndl_eval_text *t, const char *path, int vocab)
+static ndl_status read_ids(ndl_eval_text *t, const char *path, int vocab,
+                           ndl_heed heed)
 {
     char *text = NULL;
     size_t n = 0;
-    NDL_TRY(ndl_file_read(&text, &n, path, MAX_BYTES));
+    NDL_TRY(ndl_file_read_heeding(&text, &n, path, MAX_BYTES, heed));
     ndl_status st = begin_ids(t, n / 2 + 1);
     if (st == NDL_OK) st = parse_ids(t, path, text, n, vocab);
     free(text);
@@ -71,11 +73,11 @@ static ndl_status read_ids(ndl_eval_text *t, const char *path, int vocab)
 }
 
 static ndl_status encode(const ndl_tokenizer *tokenizer, const char *path,
-                         int32_t **ids, size_t *n_ids)
+                         ndl_heed heed, int32_t **ids, size_t *n_ids)
 {
     char *text = NULL, why[NDL_STATUS_MESSAGE_MAX];
     size_t n = 0;
-    NDL_TRY(ndl_file_read(&text, &n, path, MAX_BYTES));
+    NDL_TRY(ndl_file_read_heeding(&text, &n, path, MAX_BYTES, heed));
     ndl_status st = ndl_tokenizer_encode(tokenizer, text, n, false, ids, n_ids);
     free(text);
     if (st == NDL_OK) return NDL_OK;
@@ -85,11 +87,11 @@ static ndl_status encode(const ndl_tokenizer *tokenizer, const char *path,
 }
 
 static ndl_status read_text(ndl_eval_text *t, const char *path,
-                            const ndl_tokenizer *tokenizer)
+                            const ndl_tokenizer *tokenizer, ndl_heed heed)
 {
     int32_t *ids = NULL;
     size_t n = 0;
-    NDL_TRY(encode(tokenizer, path, &ids, &n));
+    NDL_TRY(encode(tokenizer, path, heed, &ids, &n));
     const ndl_status st = begin_ids(t, n);
     if (st == NDL_OK && n > 0) {
         memcpy(t->ids + t->n_ids, ids, n * sizeof *ids);
@@ -112,6 +114,7 @@ static ndl_status check_ids(const ndl_eval_text *t, int vocab)
 }
 
 ndl_status ndl_eval_text_read(ndl_eval_text *t, const ndl_options *o,
+                              const volatile sig_atomic_t *signal,
                               const ndl_tokenizer *tokenizer,
                               const ndl_model *model)
 {
@@ -120,8 +123,10 @@ ndl_status ndl_eval_text_read(ndl_eval_text *t, const ndl_options *o,
                         "eval: give the text as -f TEXT or as --ids FILE%s",
                         o->file ? ", not as both" : "");
     t->n_prefix = ndl_tokenizer_prefix(tokenizer, t->prefix);
-    NDL_TRY(o->ids ? read_ids(t, o->ids, model->vocab)
-                   : read_text(t, o->file, tokenizer));
+    ndl_reading reading = { signal, o->ids ? o->ids : o->file };
+    const ndl_heed heed = ndl_reading_heed(&reading);
+    NDL_TRY(o->ids ? read_ids(t, o->ids, model->vocab, heed)
+                   : read_text(t, o->file, tokenizer, heed));
     return check_ids(t, model->vocab);
 }
 

@@ -3,6 +3,7 @@
 #ifndef NDL_EVAL_TEXT_H
 #define NDL_EVAL_TEXT_H
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,11 +27,14 @@ typedef struct ndl_eval_text {
 
 /**
  * Read what -f or --ids names.
+ * @param signal  ends the reading when it is set.
  * @return NDL_OK; NDL_EUSAGE (none or both), NDL_ENOINPUT, NDL_EPERM, NDL_EIO;
  *         NDL_EDATA (not UTF-8, no number, an id that the model does not
- *         know); NDL_EOS.  The caller frees it, also after an error.
+ *         know); NDL_EOS; a signal's status.  The caller frees it, also after
+ * an error.
  */
 ndl_status ndl_eval_text_read(ndl_eval_text *t, const ndl_options *o,
+                              const volatile sig_atomic_t *signal,
                               const ndl_tokenizer *tokenizer,
                               const ndl_model *model);
 

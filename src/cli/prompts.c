@@ -6,6 +6,7 @@
 #include "noodle/file.h"
 #include "noodle/grow.h"
 #include "prompt_ids.h"
+#include "reading.h"
 #include "texts.h"
 
 enum { MAX_PROMPT_BYTES = 1 << 30 };
@@ -44,11 +45,11 @@ static ndl_status add_prompt(ndl_texts *t, const char *text, size_t n)
 }
 
 /* One prompt a line; an empty line is no prompt. */
-static ndl_status add_lines(ndl_texts *t, const char *path)
+static ndl_status add_lines(ndl_texts *t, const char *path, ndl_heed heed)
 {
     char *text = NULL;
     size_t n = 0;
-    NDL_TRY(ndl_file_read(&text, &n, path, MAX_PROMPT_BYTES));
+    NDL_TRY(ndl_file_read_heeding(&text, &n, path, MAX_PROMPT_BYTES, heed));
     ndl_status st = NDL_OK;
     for (size_t at = 0; at < n && st == NDL_OK;) {
         const char *end = memchr(text + at, '\n', n - at);
@@ -64,11 +65,11 @@ static ndl_status add_lines(ndl_texts *t, const char *path)
     return st;
 }
 
-static ndl_status add_file(ndl_texts *t, const char *path)
+static ndl_status add_file(ndl_texts *t, const char *path, ndl_heed heed)
 {
     char *text = NULL;
     size_t n = 0;
-    NDL_TRY(ndl_file_read(&text, &n, path, MAX_PROMPT_BYTES));
+    NDL_TRY(ndl_file_read_heeding(&text, &n, path, MAX_PROMPT_BYTES, heed));
     const ndl_status st = add_prompt(t, text, n);
     free(text);
     return st;
@@ -94,7 +95,7 @@ static ndl_status add_ids(ndl_texts *t, const ndl_model *model)
     return NDL_OK;
 }
 
-static ndl_status collect(ndl_texts *t, const ndl_model *model)
+static ndl_status collect(ndl_texts *t, const ndl_model *model, ndl_heed heed)
 {
     const ndl_options *o = t->options;
     const int sources = (o->prompt != NULL) + (o->file != NULL) +
@@ -102,8 +103,8 @@ static ndl_status collect(ndl_texts *t, const ndl_model *model)
     if (sources > 1)
         return NDL_FAIL(NDL_EUSAGE, "give one of -p, -f, --prompts and "
                                     "--prompt-ids, not several");
-    if (o->prompts) return add_lines(t, o->prompts);
-    if (o->file) return add_file(t, o->file);
+    if (o->prompts) return add_lines(t, o->prompts, heed);
+    if (o->file) return add_file(t, o->file, heed);
     if (o->prompt_ids) return add_ids(t, model);
     if (o->prompt) return add_prompt(t, o->prompt, strlen(o->prompt));
     if (o->model)
@@ -142,15 +143,16 @@ static ndl_request request_of(const ndl_texts *t, const ndl_text *x,
     };
 }
 
-static ndl_status prepare(ndl_texts *t, const ndl_model *model)
+static ndl_status prepare(ndl_texts *t, const ndl_model *model, ndl_heed heed)
 {
-    NDL_TRY(collect(t, model));
+    NDL_TRY(collect(t, model, heed));
     t->requests = calloc((size_t)t->n, sizeof *t->requests);
     t->piece_cap = ndl_tokenizer_max_piece(t->tokenizer) + 64;
     t->piece = malloc(t->piece_cap);
     if (!t->requests || !t->piece)
         return NDL_FAIL(NDL_EOS, "prompts: out of memory");
     for (int i = 0; i < t->n; i++) {
+        NDL_TRY(ndl_heed_ask(heed));
         NDL_TRY(encode(t, i));
         t->requests[i] = request_of(t, &t->all[i], model);
         ndl_detokenizer_init(&t->all[i].detokenizer, t->tokenizer, false);
@@ -161,11 +163,15 @@ static ndl_status prepare(ndl_texts *t, const ndl_model *model)
 }
 
 ndl_status ndl_texts_read(ndl_texts *out, const ndl_options *options,
+                          const volatile sig_atomic_t *signal,
                           const ndl_tokenizer *tokenizer,
                           const ndl_model *model)
 {
     ndl_texts t = { .tokenizer = tokenizer, .options = options };
-    const ndl_status st = prepare(&t, model);
+    ndl_reading reading = { signal, options->prompts ? options->prompts
+                                    : options->file  ? options->file
+                                                     : "prompt" };
+    const ndl_status st = prepare(&t, model, ndl_reading_heed(&reading));
     if (st != NDL_OK)
         ndl_texts_fini(&t);
     else

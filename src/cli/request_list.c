@@ -94,13 +94,12 @@ static ndl_status read_all(ndl_request_list *l, ndl_lines *lines,
 }
 
 ndl_status ndl_request_list_read(ndl_request_list *out, const char *path,
-                                 const ndl_options *options,
-                                 ndl_lines_heed_fn *heed, void *arg)
+                                 const ndl_options *options, ndl_heed heed)
 {
     ndl_request_list l = { 0 };
     ndl_lines *lines = NULL;
     NDL_TRY(ndl_lines_open(&lines, path));
-    ndl_lines_heed(lines, heed, arg);
+    ndl_lines_heed(lines, heed);
     const ndl_status st = read_all(&l, lines, path, options);
     ndl_lines_close(&lines);
     if (st == NDL_OK)

@@ -7,6 +7,8 @@
 #ifndef NDL_TEXTS_H
 #define NDL_TEXTS_H
 
+#include <signal.h>
+
 #include "noodle/coordinator.h"
 #include "noodle/model.h"
 #include "noodle/session.h"
@@ -49,10 +51,12 @@ typedef struct ndl_texts {
 /**
  * Read what the options name, encode it, and make a request of each.
  * @param tokenizer, options  borrowed for the object's life.
+ * @param signal  ends the reading when it is set.
  * @return NDL_OK; NDL_EUSAGE (none or several sources), NDL_ENOINPUT,
- *         NDL_EDATA (not UTF-8, empty), NDL_EOS.
+ *         NDL_EDATA (not UTF-8, empty), NDL_EOS; a signal's status.
  */
 ndl_status ndl_texts_read(ndl_texts *out, const ndl_options *options,
+                          const volatile sig_atomic_t *signal,
                           const ndl_tokenizer *tokenizer,
                           const ndl_model *model);
 void ndl_texts_fini(ndl_texts *t);

@@ -367,24 +367,13 @@ class Requests(Case):
                 self.assertEqual(done.code, 0, done)
                 self.assertEqual(facts(read(self.at("piped.out"))), self.all)
 
-    def open_pipe(self, name, run):
-        """The end of a named pipe that writes, once somebody reads."""
-        until = time.monotonic() + 30
-        while True:
-            try:
-                return os.open(self.at(name), os.O_WRONLY | os.O_NONBLOCK)
-            except OSError:  # nobody reads yet
-                self.assertLess(time.monotonic(), until, "it does not open")
-                self.assertIsNone(run.process.poll(), "it has ended by itself")
-                time.sleep(0.01)
-
     def check_signal_at_pipe(self, sig, code, np, said):
         self.forget("ask.pipe")
         os.mkfifo(self.at("ask.pipe"))
         self.forget("piped.out")
         run = tool.Run("run", "--requests", "ask.pipe", "-o", "piped.out",
                        np=np, cwd=self.folder)
-        pipe = self.open_pipe("ask.pipe", run)
+        pipe = self.open_pipe(self.at("ask.pipe"), run)
         os.write(pipe, said)
         time.sleep(0.2)
         begin = time.monotonic()

@@ -127,6 +127,27 @@ class Signals(Case):
         run.signal_leader(signal.SIGKILL)
         self.end(run)
 
+    def check_signal_at_pipe(self, np, args, sig, code):
+        path = os.path.join(self.folder, "slow.pipe")
+        os.mkfifo(path)
+        run = tool.Run(*args, path, np=np, cwd=self.folder)
+        pipe = self.open_pipe(path, run)
+        os.write(pipe, b"ROMEO")
+        time.sleep(0.2)
+        os.kill(run.ranks()[0], sig)
+        done = self.end(run)
+        os.close(pipe)
+        os.remove(path)
+        self.check_error(done, code, [path, "still being read"])
+        self.assertEqual(done.text, "")
+
+    def test_a_pipe_that_says_nothing_more_is_left(self):
+        for np, sig, code in ((0, signal.SIGINT, 130),
+                              (3, signal.SIGTERM, 143)):
+            for args in (["run", "-f"], ["run", "--prompts"], ["eval", "-f"]):
+                with self.subTest(np=np, args=args):
+                    self.check_signal_at_pipe(np, args, sig, code)
+
 
 if __name__ == "__main__":
     sys.exit(tool.main())

@@ -263,6 +263,17 @@ class Case(unittest.TestCase):
     def check_gone(self, done):
         self.assertEqual(done.survivors, [], f"still there: {done}")
 
+    def open_pipe(self, path, started):
+        """The end of a named pipe that writes, once the run reads it."""
+        until = time.monotonic() + 30
+        while True:
+            try:
+                return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:  # nobody reads yet
+                self.assertLess(time.monotonic(), until, "it does not open")
+                self.assertIsNone(started.process.poll(), "it ended by itself")
+                time.sleep(0.01)
+
     def check_error(self, done, code, words):
         """Exactly one line for the user, and a code that tells the kind."""
         self.check_gone(done)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "../support/patience.h"
 
 #include <cmocka.h>
 
@@ -116,6 +119,35 @@ static void file_endless_device_is_refused(void **state)
     size_t n = 0;
     assert_int_equal(ndl_file_read(&got, &n, "/dev/zero", 1 << 20), NDL_EDATA);
     assert_null(got);
+}
+
+static void file_read_leaves_a_pipe_that_nobody_opens(void **state)
+{
+    (void)state;
+    char *got = NULL;
+    size_t n = 99;
+    patience p = { .last = 3 };
+    assert_int_equal(mkfifo(at("fifo"), 0600), 0);
+    assert_int_equal(ndl_file_read_heeding(&got, &n, at("fifo"), 8,
+                                           (ndl_heed){ lose_patience, &p }),
+                     NDL_EINT);
+    assert_string_equal(ndl_status_message(), "enough");
+    assert_null(got);
+    assert_int_equal(n, 99);
+}
+
+static void file_read_hears_a_slow_writer_to_the_end(void **state)
+{
+    (void)state;
+    pthread_t writer;
+    char name[160];
+    void *wrote = NULL;
+    strcpy(name, at("fifo"));
+    assert_int_equal(mkfifo(name, 0600), 0);
+    assert_int_equal(pthread_create(&writer, NULL, write_slowly, name), 0);
+    expect(name, slow_text);
+    assert_int_equal(pthread_join(writer, &wrote), 0);
+    assert_non_null(wrote);
 }
 
 static void file_read_at_gives_what_lies_there(void **state)
@@ -255,6 +287,8 @@ int main(void)
         FACT(file_read_refuses_more_than_the_limit),
         FACT(file_read_names_what_is_missing),
         FACT(file_endless_device_is_refused),
+        FACT(file_read_leaves_a_pipe_that_nobody_opens),
+        FACT(file_read_hears_a_slow_writer_to_the_end),
         FACT(file_read_at_gives_what_lies_there),
         FACT(file_read_at_past_the_end_is_truncation),
         FACT(file_read_at_tells_what_cannot_be_read),

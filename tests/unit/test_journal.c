@@ -41,7 +41,9 @@ static ndl_status hear(void *arg, const ndl_line *line)
 static ndl_status open_it(ndl_journal **j, heard *h)
 {
     *h = (heard){ .refuse = h->refuse };
-    const ndl_journal_setup setup = { path, "{\"id\":", hear, h, NULL };
+    const ndl_journal_setup setup = {
+        path, "{\"id\":", hear, h, { NULL, NULL }
+    };
     return ndl_journal_open(j, &setup);
 }
 
@@ -312,8 +314,9 @@ reading_it_is_left_between_two_lines_and_nothing_is_cut(void **state)
     static const char text[] = "{\"id\":1}\n{\"id\":2}\n{\"id\":3}\n{\"id\"";
     ndl_journal *j = NULL;
     heard h = { .n = 0 };
-    const ndl_journal_setup setup = { path, "{\"id\":", hear, &h,
-                                      end_after_two };
+    const ndl_journal_setup setup = {
+        path, "{\"id\":", hear, &h, { end_after_two, &h }
+    };
     put(text, sizeof text - 1);
     assert_int_equal(ndl_journal_open(&j, &setup), NDL_ETERM);
     assert_null(j);

@@ -8,10 +8,10 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../support/chance.h"
+#include "../support/patience.h"
 #include "noodle/clock.h"
 
 #include <cmocka.h>
@@ -173,31 +173,19 @@ static void what_cannot_be_read_is_told(void **state)
     ndl_lines_close(&l);
 }
 
-/* Says no from call `last` on. */
-typedef struct patience {
-    int n, last;
-} patience;
-
-static ndl_status lose_patience(void *arg)
-{
-    patience *p = arg;
-    if (++p->n < p->last) return NDL_OK;
-    return NDL_FAIL(NDL_EINT, "enough");
-}
-
 static void a_plain_file_is_left_between_two_lines(void **state)
 {
     (void)state;
     ndl_lines *l = open_lines("one\ntwo\nthree\nfour\n", 19);
     ndl_line line = { .number = -1 };
     patience p = { .last = 1000 };
-    ndl_lines_heed(l, lose_patience, &p);
+    ndl_lines_heed(l, (ndl_heed){ lose_patience, &p });
     expect(l, "one", 0, true);
     expect(l, "two", 4, true);
     p.last = 0;
     assert_int_equal(ndl_lines_next(l, &line), NDL_EINT);
     assert_int_equal(line.number, -1);
-    ndl_lines_heed(l, NULL, NULL);
+    ndl_lines_heed(l, (ndl_heed){ 0 });
     expect(l, "three", 8, true); /* nothing is lost */
     ndl_lines_close(&l);
 }
@@ -213,7 +201,7 @@ static void a_silent_pipe_is_left(void **state)
     assert_int_equal(write(ends[1], "one\ntw", 6), 6);
     assert_int_equal(ndl_lines_open_fd(&l, ends[0], "pipe"), NDL_OK);
     patience p = { .last = 5 };
-    ndl_lines_heed(l, lose_patience, &p);
+    ndl_lines_heed(l, (ndl_heed){ lose_patience, &p });
     expect(l, "one", 0, true);
     const double begin = ndl_clock_sec();
     assert_int_equal(ndl_lines_next(l, &line), NDL_EINT);
@@ -233,31 +221,9 @@ static void a_named_pipe_without_writer_is_left(void **state)
     patience p = { .last = 3 };
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_int_equal(ndl_lines_open(&l, path), NDL_OK);
-    ndl_lines_heed(l, lose_patience, &p);
+    ndl_lines_heed(l, (ndl_heed){ lose_patience, &p });
     assert_int_equal(ndl_lines_next(l, &line), NDL_EINT);
     ndl_lines_close(&l);
-}
-
-static void pause_ms(long ms)
-{
-    const struct timespec t = { .tv_nsec = ms * 1000000 };
-    nanosleep(&t, NULL);
-}
-
-/* Opens late, and speaks in pieces. */
-static void *write_slowly(void *to)
-{
-    static const char text[] = "one\ntwo\nlast";
-    pause_ms(150);
-    FILE *f = fopen(to, "wb");
-    if (!f) return NULL;
-    setvbuf(f, NULL, _IONBF, 0);
-    for (size_t i = 0; i < sizeof text - 1; i++) {
-        fputc(text[i], f);
-        pause_ms(i % 4 ? 0 : 20);
-    }
-    fclose(f);
-    return to;
 }
 
 static void a_slow_writer_of_a_named_pipe_is_heard_to_its_end(void **state)
@@ -272,7 +238,7 @@ static void a_slow_writer_of_a_named_pipe_is_heard_to_its_end(void **state)
         assert_int_equal(mkfifo(path, 0600), 0);
         assert_int_equal(pthread_create(&writer, NULL, write_slowly, path), 0);
         assert_int_equal(ndl_lines_open(&l, path), NDL_OK);
-        if (heeds) ndl_lines_heed(l, lose_patience, &p);
+        if (heeds) ndl_lines_heed(l, (ndl_heed){ lose_patience, &p });
         expect(l, "one", 0, true);
         expect(l, "two", 4, true);
         expect(l, "last", 8, false);
